@@ -1,0 +1,42 @@
+// What a cell's pointwise maths sees: one vector of V units of one batch row. Pointers are to V
+// floats of that row and panel; a gate's slot g in a gate buffer lies at `gates + g * V`.
+//
+// A cell is a struct with
+//   static constexpr CellInfo kInfo                    its constants, see kernels.h
+//   template <int kPhase> forward(ForwardLanes, sum)   sum[i]: recurrent product of gate
+//       phase_gates[kPhase] + i, plus, unless the gate is split, its input projection and biases
+//   template <int kPhase> backward(BackwardLanes, d)   phase 0: d = dL/dh of the step;
+//       phase 1: d = the gradient of the second product's operand
+#pragma once
+
+#include "kernels/kernels.h"
+#include "simd/math.h"
+#include "simd/vec.h"
+
+namespace ostinato::OSTINATO_ISA {
+namespace {
+
+struct ForwardLanes {
+  bool training;
+  float* gates;            // in: input projection with biases; out, when training: what backward needs
+  float* recurrent_gates;  // split cells when training, else null
+  float* operand;          // two-phase cells
+  const float* previous[kMaxStates];
+  float* next[kMaxStates];
+};
+
+struct BackwardLanes {
+  float* gates;            // in: what forward stored; out: gradients of the pre-activations
+  float* recurrent_gates;  // split cells: out: gradients of the recurrent products
+  const float* previous[kMaxStates];
+  const float* next[kMaxStates];
+  float* dstate[kMaxStates];  // in: gradients of `next` past h; out: of `previous`, without products
+};
+
+// x (1 - x): the derivative of a sigmoid from its value.
+OSTINATO_INLINE Vf sigmoid_slope(Vf y) { return fnma(y, y, y); }
+// 1 - y^2: the derivative of tanh from its value.
+OSTINATO_INLINE Vf tanh_slope(Vf y) { return fnma(y, y, set1(1.0f)); }
+
+}  // namespace
+}  // namespace ostinato::OSTINATO_ISA

@@ -1,0 +1,78 @@
+// The one translation unit of kernels, compiled once per instruction set with -DOSTINATO_ISA=<name>
+// and that set's flags. It exports one symbol: ostinato::<name>::table.
+//
+// Start reading at tile.inl.h: every dense product is made of that tile.
+#include "kernels/kernels.h"
+
+#include "kernels/activation.inl.h"
+#include "kernels/cells/elman.h"
+#include "kernels/cells/gru.h"
+#include "kernels/cells/gru_reset_before.h"
+#include "kernels/cells/lstm.h"
+#include "kernels/combine.inl.h"
+#include "kernels/dropout.inl.h"
+#include "kernels/gemm.inl.h"
+#include "kernels/layer_norm.inl.h"
+#include "kernels/loss.inl.h"
+#include "kernels/optimizer.inl.h"
+#include "kernels/pack.inl.h"
+#include "kernels/recurrent.inl.h"
+#include "kernels/vector_ops.inl.h"
+
+#define OSTINATO_STRING_EXPANDED(x) #x
+#define OSTINATO_STRING(x) OSTINATO_STRING_EXPANDED(x)
+
+namespace ostinato::OSTINATO_ISA {
+namespace {
+
+#define CELL(stem, Type) Type::kInfo,
+constexpr CellInfo kCells[] = {
+#include "kernels/cells/cells.def"
+};
+#undef CELL
+
+#define CELL(stem, Type) cell_forward<Type>,
+constexpr void (*kCellForward[])(const CellForwardArgs&) noexcept = {
+#include "kernels/cells/cells.def"
+};
+#undef CELL
+
+#define CELL(stem, Type) cell_backward<Type>,
+constexpr void (*kCellBackward[])(const CellBackwardArgs&) noexcept = {
+#include "kernels/cells/cells.def"
+};
+#undef CELL
+
+}  // namespace
+
+extern const Kernels table;
+const Kernels table = {
+    .name = OSTINATO_STRING(OSTINATO_ISA),
+    .width = kV,
+    .gemm_width = kGemmWidth,
+    .gemm_rows = kGemmRows,
+    .gemm_tn_scratch = kGemmTnScratch,
+    .pack = pack,
+    .gemm = gemm,
+    .gemm_tn = gemm_tn,
+    .column_sums = column_sums,
+    .cell_count = static_cast<int>(sizeof(kCells) / sizeof(kCells[0])),
+    .cells = kCells,
+    .cell_forward = kCellForward,
+    .cell_backward = kCellBackward,
+    .activation = activation,
+    .activation_grad = activation_grad,
+    .combine = combine,
+    .combine_grad = combine_grad,
+    .dropout = dropout,
+    .layer_norm = layer_norm,
+    .layer_norm_grad = layer_norm_grad,
+    .layer_norm_param_grad = layer_norm_param_grad,
+    .loss = loss,
+    .optimize = optimize,
+    .add = add,
+    .scale = scale,
+    .sum_squares = sum_squares,
+};
+
+}  // namespace ostinato::OSTINATO_ISA

@@ -1,0 +1,343 @@
+// Everything that the core may ask of an instruction set: one table of function pointers and
+// the plain argument structs that they take.
+//
+// Legend of shapes, for the whole code base:
+//   T steps   B batch rows   I inputs   H units   G gates   V vector width (floats)
+//   N packed rows: the sum of the lengths of a batch (B * T when all lengths are equal)
+//   Hp units rounded up to kPad; every row of features starts on a multiple of kPad floats
+//
+// Rules for kernels: noexcept, allocate nothing, open no parallel region, print nothing. A kernel
+// that splits work gets a range in its arguments; the core decides who runs which range. Every
+// output element is summed in an order that depends on neither the range nor the tile it falls in,
+// so results are bitwise equal for any number of threads.
+#pragma once
+
+#include <cstdint>
+
+namespace ostinato {
+
+// Leading dimensions of feature rows are multiples of this many floats (one cache line), on every
+// ISA; it is a multiple of every vector width.
+inline constexpr int64_t kPad = 16;
+constexpr int64_t padded(int64_t n) { return (n + kPad - 1) / kPad * kPad; }
+
+// ---- dense products -------------------------------------------------------------------------
+
+// Packs a matrix B [K,N] into panels of `width` columns: dst[N/width][K][width], zero beyond N.
+// B is read through a map, so that gates can be interleaved and units padded on the way:
+//   transposed:  B(k, n) = src[map[n] * src_ld + k]      (src is [N,K], e.g. a PyTorch weight)
+//   otherwise:   B(k, n) = src[map[k] * src_ld + n]
+// A negative map entry stands for a row of zeros; a null map for the identity.
+struct PackArgs {
+  const float* src;
+  int64_t src_ld;
+  const int32_t* map;
+  bool transposed;
+  int64_t k, n;
+  int64_t n_source;  // columns that really exist in src when not transposed (others are zeros)
+  int64_t width;     // columns in a panel, a multiple of V
+  int64_t panel_begin, panel_end;
+  float* dst;
+};
+
+// C [M,N] = A [M,K] . B (+ bias) (+ C): B packed by `pack` with width Kernels::gemm_width.
+struct GemmArgs {
+  int64_t m, n, k;
+  const float* a;  // row i at a + i * a_ld
+  int64_t a_ld;
+  const float* b;         // packed panels
+  const float* bias;      // [N] or null
+  bool accumulate;        // adds to C instead of overwriting it
+  float* c;               // row i at c + i * c_ld; columns beyond N are not touched
+  int64_t c_ld;
+  int64_t panel_begin, panel_end;  // which panels of B (columns of C) this call computes
+};
+
+// C [M,N] (+)= A^T . B with A [K,M] and B [K,N] both row-major: the gradient of weights, a sum
+// over K = N packed rows. Row m of the product goes to row c_map[m] of C (negative: dropped).
+struct GemmTnArgs {
+  int64_t m, n, k;
+  const float* a;
+  int64_t a_ld;
+  const float* b;
+  int64_t b_ld;
+  const int32_t* c_map;  // or null: identity
+  bool accumulate;
+  float* c;
+  int64_t c_ld;
+  int64_t m_begin, m_end;  // rows of the product that this call computes, multiples of gemm_rows
+  int64_t n_begin, n_end;  // columns, multiples of gemm_width
+  float* scratch;          // at least gemm_tn_scratch floats, not shared between threads
+};
+
+// dst[map[j]] (+)= sum over rows of x[row, j]; columns [begin, end), multiples of V.
+struct ColumnSumsArgs {
+  int64_t rows;
+  const float* x;
+  int64_t ld;
+  const int32_t* map;  // or null
+  int64_t begin, end;
+  bool accumulate;
+  float* dst;
+};
+
+// ---- recurrent cells --------------------------------------------------------------------------
+
+inline constexpr int kMaxStates = 4;
+inline constexpr int kMaxGates = 8;
+inline constexpr int kMaxPhases = 2;
+
+// What the core must know of a cell; the cell's header states it (kernels/cells/<cell>.h).
+struct CellInfo {
+  const char* name;
+  int gates;                          // G
+  int states;                         // how many state vectors, the first being the output h
+  const char* state_names[kMaxStates];
+  // Dependent products per step: 1, or 2 when a gate needs another gate's result first
+  // (GRU reset-before). Phase p owns gates [phase_gates[p], phase_gates[p + 1]).
+  int phases;
+  int phase_gates[kMaxPhases + 1];
+  // Bit g: the recurrent product of gate g must stay apart from its input product (GRU
+  // reset-after's n). Its recurrent bias is then not merged into the input bias, and the gradients
+  // of the recurrent products are stored in a buffer of their own (`recurrent_gates`).
+  uint32_t split_gates;
+  // Width, in units, of the saved operand of the second phase (r * h for GRU reset-before), or 0.
+  int operand;
+};
+
+// One time step, forward, of `rows` batch rows and the unit panels [panel_begin, panel_end).
+// Panels hold V units. Gate buffers are panel-interleaved: [panel][gate][V] in a row.
+struct CellForwardArgs {
+  int64_t rows;
+  int64_t units;  // H
+  int64_t panel_begin, panel_end;
+  int phase;
+  bool training;          // store the activated gates for the backward pass
+  const float* weights;   // this phase's recurrent weights: [panel][H][gates of the phase][V]
+  const float* recurrent_bias;  // [panel][gate][V]; read for split gates only; may be null
+  float* gates;           // in: input projection + bias; out, when training: activated gates
+  int64_t gates_ld;
+  float* recurrent_gates;  // split cells, training: saved recurrent products
+  float* operand;          // phase 0 writes it, phase 1 multiplies it: [rows, Hp]
+  int64_t operand_ld;
+  const float* previous[kMaxStates];  // states before the step, [rows, Hp]; all have state_ld
+  float* next[kMaxStates];            // states after the step
+  int64_t previous_ld, next_ld;
+};
+
+// One time step, backward. With dG the gradients of the recurrent products of the step that
+// follows in processing order (none: `following` is null), for units of the panels:
+//   dh = dG . R + dstate[h] + dy
+// then the cell's derivatives overwrite `gates` by the gradients of its pre-activations and
+// `dstate` by the gradients that flow to the previous states past the recurrent product.
+// With `gates` null the call only finishes: dstate[h] += dG . R (the initial state's gradient).
+struct CellBackwardArgs {
+  int64_t rows;
+  int64_t units;
+  int64_t panel_begin, panel_end;
+  int phase;             // 0, then 1 for two-phase cells
+  const float* weights;  // this phase's: [panel][G' * Hp][V], see recurrent_weights.h in the core
+  const float* following;  // dG of the following step, rows of following_ld floats
+  int64_t following_ld;
+  float* gates;  // in: activated gates; out: gradients of the pre-activations
+  int64_t gates_ld;
+  float* recurrent_gates;  // split cells: in: saved recurrent products; out: their gradients
+  const float* dy;         // upstream gradient of the output h, or null
+  int64_t dy_ld;
+  const float* previous[kMaxStates];
+  const float* next[kMaxStates];
+  int64_t previous_ld, next_ld;
+  float* dstate[kMaxStates];
+  int64_t dstate_ld;
+};
+
+// ---- elementwise and row-wise kernels -------------------------------------------------------
+
+enum class Activation : int32_t { kLinear, kTanh, kRelu, kSigmoid, kSoftmax, kGelu, kSilu };
+
+// Rows are [rows, cols] with a leading dimension; cols need not be a multiple of V.
+// y = activation(x), in place allowed.
+struct ActivationArgs {
+  Activation kind;
+  int64_t rows, cols;
+  const float* x;
+  int64_t x_ld;
+  float* y;
+  int64_t y_ld;
+};
+
+// dx = dy * activation'(.), from y where that is enough, from x for gelu and silu.
+struct ActivationGradArgs {
+  Activation kind;
+  int64_t rows, cols;
+  const float* x;
+  int64_t x_ld;
+  const float* y;
+  int64_t y_ld;
+  const float* dy;
+  int64_t dy_ld;
+  float* dx;
+  int64_t dx_ld;
+};
+
+enum class Combine : int32_t { kSum, kMul, kAve };
+
+// y = a (sum|mul|ave) b over rows; backward: da, db from dy.
+struct CombineArgs {
+  Combine kind;
+  int64_t rows, cols;
+  const float* a;
+  int64_t a_ld;
+  const float* b;
+  int64_t b_ld;
+  float* y;  // forward
+  int64_t y_ld;
+  const float* dy;  // backward
+  int64_t dy_ld;
+  float* da;
+  int64_t da_ld;
+  float* db;
+  int64_t db_ld;
+};
+
+// y = x * mask / (1 - rate); the mask of element (row, col) is drawn from Philox4x32-10 under
+// (seed, stream) at counter row_index * cols4 + col / 4, cols4 = ceil(cols / 4), where row_index =
+// first_row + row. So it depends on nothing but these, and the backward pass draws it again.
+struct DropoutArgs {
+  uint64_t seed, stream;
+  float rate;
+  int64_t first_row;
+  int64_t rows, cols;
+  const float* x;
+  int64_t x_ld;
+  float* y;
+  int64_t y_ld;
+};
+
+// Layer normalisation over the columns of each row, y = (x - mean) * rstd * gamma + beta.
+struct LayerNormArgs {
+  int64_t rows, cols;
+  float epsilon;
+  const float* x;
+  int64_t x_ld;
+  const float* gamma;  // [cols]
+  const float* beta;   // [cols] or null
+  float* y;
+  int64_t y_ld;
+  float* mean;  // [rows], saved
+  float* rstd;  // [rows], saved
+};
+
+struct LayerNormGradArgs {
+  int64_t rows, cols;
+  const float* x;
+  int64_t x_ld;
+  const float* gamma;
+  const float* mean;
+  const float* rstd;
+  const float* dy;
+  int64_t dy_ld;
+  float* dx;  // or null
+  int64_t dx_ld;
+};
+
+// dgamma[j] += sum over rows dy * xhat, dbeta[j] += sum dy; columns [begin, end).
+struct LayerNormParamGradArgs {
+  int64_t rows, begin, end;
+  const float* x;
+  int64_t x_ld;
+  const float* mean;
+  const float* rstd;
+  const float* dy;
+  int64_t dy_ld;
+  float* dgamma;
+  float* dbeta;  // or null
+};
+
+enum class LossKind : int32_t {
+  kSparseCategoricalCrossentropy,
+  kCategoricalCrossentropy,
+  kBinaryCrossentropy,
+  kMeanSquaredError,
+  kMeanAbsoluteError,
+  kHuber,
+};
+
+// Loss of each row of predictions and its gradient. A row's loss is: cross-entropy over the
+// columns; for the others the mean over the columns.
+//   loss[row]  = row loss (unweighted)
+//   dx[row, :] = d(row loss)/dx * scale[row]     (dx may alias x; null: no gradient)
+// from_logits: softmax (categorical) or sigmoid (binary) is fused into the loss; otherwise x holds
+// probabilities, clamped to [1e-7, 1 - 1e-7] inside the logarithm as Keras does.
+struct LossArgs {
+  LossKind kind;
+  bool from_logits;
+  float delta;  // Huber
+  int64_t rows, cols;
+  const float* x;
+  int64_t x_ld;
+  const int32_t* labels;  // sparse: [rows]
+  const float* targets;   // otherwise [rows, cols] with targets_ld
+  int64_t targets_ld;
+  const float* scale;  // [rows]
+  float* loss;         // [rows]
+  int32_t* correct;    // [rows] 1 where the arg max is the label's (categorical losses), or null
+  float* dx;
+  int64_t dx_ld;
+};
+
+enum class OptimizerKind : int32_t { kSgd, kRmsprop, kAdam };
+
+// One update of n parameters. Equations as PyTorch's. `gradient_scale` (from clipping by norm)
+// multiplies every gradient first, then `clip_value` (0: off) clamps it.
+//   SGD:     m = momentum m + g; p -= lr * (nesterov ? g + momentum m : m)   (momentum 0: p -= lr g)
+//   RMSprop: v = rho v + (1 - rho) g^2; p -= lr g / (sqrt(v) + epsilon), momentum as above
+//   Adam:    decoupled weight decay first: p *= 1 - lr * weight_decay (0 for Adam), then
+//            m, v, p -= lr * (m / bias1) / (sqrt(v / bias2) + epsilon)
+// For SGD and RMSprop weight_decay is L2: g += weight_decay * p.
+struct OptimizerArgs {
+  OptimizerKind kind;
+  int64_t n;
+  float* p;
+  const float* g;
+  float* m;  // first slot (SGD momentum, Adam m, RMSprop momentum), or null when unused
+  float* v;  // second slot (RMSprop, Adam), or null
+  float learning_rate, weight_decay, gradient_scale, clip_value;
+  float momentum;
+  bool nesterov;
+  float rho;           // RMSprop
+  float beta1, beta2;  // Adam
+  float bias1, bias2;  // 1 - beta1^t, 1 - beta2^t
+  float epsilon;
+};
+
+struct Kernels {
+  const char* name;  // "avx2"
+  int64_t width;       // V
+  int64_t gemm_width;  // columns in a GEMM panel
+  int64_t gemm_rows;   // rows in a GEMM tile
+  int64_t gemm_tn_scratch;  // floats
+  void (*pack)(const PackArgs&) noexcept;
+  void (*gemm)(const GemmArgs&) noexcept;
+  void (*gemm_tn)(const GemmTnArgs&) noexcept;
+  void (*column_sums)(const ColumnSumsArgs&) noexcept;
+  int cell_count;
+  const CellInfo* cells;
+  void (*const* cell_forward)(const CellForwardArgs&) noexcept;
+  void (*const* cell_backward)(const CellBackwardArgs&) noexcept;
+  void (*activation)(const ActivationArgs&) noexcept;
+  void (*activation_grad)(const ActivationGradArgs&) noexcept;
+  void (*combine)(const CombineArgs&) noexcept;
+  void (*combine_grad)(const CombineArgs&) noexcept;
+  void (*dropout)(const DropoutArgs&) noexcept;
+  void (*layer_norm)(const LayerNormArgs&) noexcept;
+  void (*layer_norm_grad)(const LayerNormGradArgs&) noexcept;
+  void (*layer_norm_param_grad)(const LayerNormParamGradArgs&) noexcept;
+  void (*loss)(const LossArgs&) noexcept;
+  void (*optimize)(const OptimizerArgs&) noexcept;
+  void (*add)(float* dst, const float* src, int64_t n) noexcept;       // dst += src
+  void (*scale)(float* dst, float factor, int64_t n) noexcept;         // dst *= factor
+  double (*sum_squares)(const float* x, int64_t n) noexcept;  // fixed order, accumulated in double
+};
+
+}  // namespace ostinato

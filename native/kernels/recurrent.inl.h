@@ -1,0 +1,187 @@
+// One time step of any cell, forward and backward: the micro-tile multiplies, the cell's pointwise
+// maths takes the sums straight from its registers.
+#pragma once
+
+#include "kernels/cells/cell.h"
+#include "kernels/tile.inl.h"
+
+namespace ostinato::OSTINATO_ISA {
+namespace {
+
+// Panels that a tile of several rows, or of one row, takes at once. A cell with few gates needs
+// several panels to fill the registers; a single row needs enough sums to hide FMA latency.
+constexpr int tile_panels(int gates) {
+  const int columns = kVectorRegisters >= 32 ? 4 : 2;
+  return gates < columns ? columns / gates : 1;
+}
+constexpr int single_row_panels(int gates) { return gates < 8 ? 8 / gates : 1; }
+
+// Calls body.template operator()<R, P>(row, panel) for tiles that cover rows x panels, `kGates`
+// vectors to a panel. Panels are the outer loop: a group's weights stay in the cache for all rows.
+template <int kGates, class Body>
+OSTINATO_INLINE void for_tiles(int64_t rows, int64_t panel_begin, int64_t panel_end,
+                               const Body& body) {
+  constexpr int kPanels = tile_panels(kGates);
+  constexpr int kSinglePanels = single_row_panels(kGates);
+  constexpr int kRows = kSums / (kPanels * kGates);
+  int64_t panel = panel_begin;
+  if (rows == 1) {
+    for (; panel + kSinglePanels <= panel_end; panel += kSinglePanels) {
+      body.template operator()<1, kSinglePanels>(0, panel);
+    }
+  }
+  for (; panel + kPanels <= panel_end; panel += kPanels) {
+    for_row_tiles<kRows>(
+        rows, [&]<int R>(int64_t row) { body.template operator()<R, kPanels>(row, panel); });
+  }
+  if constexpr (kPanels > 1) {
+    for (; panel < panel_end; ++panel) {
+      for_row_tiles<kRows>(
+          rows, [&]<int R>(int64_t row) { body.template operator()<R, 1>(row, panel); });
+    }
+  }
+}
+
+template <class Cell, int kPhase, int R, int P>
+OSTINATO_INLINE void forward_tile(const CellForwardArgs& args, int64_t row, int64_t panel) {
+  constexpr int kFirst = Cell::kInfo.phase_gates[kPhase];
+  constexpr int kCount = Cell::kInfo.phase_gates[kPhase + 1] - kFirst;
+  constexpr int64_t kSlots = Cell::kInfo.gates * kV;  // floats of a panel in a gate buffer
+  Vf sum[R][P * kCount];
+  for (int r = 0; r < R; ++r) {
+    for (int p = 0; p < P; ++p) {
+      const float* gates = args.gates + (row + r) * args.gates_ld + (panel + p) * kSlots;
+      for (int g = 0; g < kCount; ++g) {
+        const int gate = kFirst + g;
+        if ((Cell::kInfo.split_gates >> gate & 1) == 0) {
+          sum[r][p * kCount + g] = load(gates + gate * kV);
+        } else if (args.recurrent_bias != nullptr) {
+          sum[r][p * kCount + g] = load(args.recurrent_bias + (panel + p) * kSlots + gate * kV);
+        } else {
+          sum[r][p * kCount + g] = zero();
+        }
+      }
+    }
+  }
+  const float* a = kPhase == 0 ? args.previous[0] : args.operand;
+  const int64_t a_ld = kPhase == 0 ? args.previous_ld : args.operand_ld;
+  const int64_t panel_floats = args.units * kCount * kV;
+  accumulate<R, P, kCount>(sum, a + row * a_ld, a_ld, args.units,
+                           args.weights + panel * panel_floats, panel_floats);
+  for (int r = 0; r < R; ++r) {
+    for (int p = 0; p < P; ++p) {
+      const int64_t unit = (panel + p) * kV;
+      ForwardLanes lanes;
+      lanes.training = args.training;
+      lanes.gates = args.gates + (row + r) * args.gates_ld + (panel + p) * kSlots;
+      lanes.recurrent_gates =
+          args.recurrent_gates == nullptr
+              ? nullptr
+              : args.recurrent_gates + (row + r) * args.gates_ld + (panel + p) * kSlots;
+      lanes.operand = args.operand == nullptr ? nullptr : args.operand + (row + r) * args.operand_ld + unit;
+      for (int s = 0; s < Cell::kInfo.states; ++s) {
+        lanes.previous[s] = args.previous[s] + (row + r) * args.previous_ld + unit;
+        lanes.next[s] = args.next[s] + (row + r) * args.next_ld + unit;
+      }
+      Cell::template forward<kPhase>(lanes, &sum[r][p * kCount]);
+    }
+  }
+}
+
+template <class Cell>
+void cell_forward(const CellForwardArgs& args) noexcept {
+  const auto run = [&]<int kPhase>() {
+    constexpr int kCount = Cell::kInfo.phase_gates[kPhase + 1] - Cell::kInfo.phase_gates[kPhase];
+    for_tiles<kCount>(args.rows, args.panel_begin, args.panel_end,
+                      [&]<int R, int P>(int64_t row, int64_t panel) {
+                        forward_tile<Cell, kPhase, R, P>(args, row, panel);
+                      });
+  };
+  if constexpr (Cell::kInfo.phases > 1) {
+    if (args.phase == 1) return run.template operator()<1>();
+  }
+  run.template operator()<0>();
+}
+
+// The gradient dG of a phase's gates times their recurrent weights, added to `sum`.
+template <class Cell, int kPhase, int R, int P>
+OSTINATO_INLINE void add_gate_product(Vf (&sum)[R][P], const CellBackwardArgs& args,
+                                      const float* gates, int64_t ld, int64_t row, int64_t panel) {
+  constexpr int kFirst = Cell::kInfo.phase_gates[kPhase];
+  constexpr int kCount = Cell::kInfo.phase_gates[kPhase + 1] - kFirst;
+  constexpr int64_t kSlots = Cell::kInfo.gates * kV;
+  const int64_t panels = padded(args.units) / kV;
+  const int64_t depth = panels * kCount * kV;  // gate columns that this phase multiplies
+  const float* b = args.weights + panel * depth * kV;
+  const float* a = gates + row * ld;
+  if constexpr (kCount == Cell::kInfo.gates) {
+    accumulate<R, P, 1>(sum, a, ld, depth, b, depth * kV);
+  } else {
+    for (int64_t q = 0; q < panels; ++q) {
+      accumulate<R, P, 1>(sum, a + q * kSlots + kFirst * kV, ld, kCount * kV,
+                          b + q * (kCount * kV) * kV, depth * kV);
+    }
+  }
+}
+
+template <class Cell, int kPhase, int R, int P>
+OSTINATO_INLINE void backward_tile(const CellBackwardArgs& args, int64_t row, int64_t panel) {
+  constexpr int64_t kSlots = Cell::kInfo.gates * kV;
+  Vf sum[R][P];
+  for (int r = 0; r < R; ++r) {
+    for (int p = 0; p < P; ++p) {
+      const int64_t unit = (panel + p) * kV;
+      sum[r][p] = kPhase == 0 ? load(args.dstate[0] + (row + r) * args.dstate_ld + unit) : zero();
+      if (kPhase > 0 || args.dy == nullptr || unit >= args.units) continue;
+      // dy is another layer's buffer: nothing is promised of its padding.
+      const float* dy = args.dy + (row + r) * args.dy_ld + unit;
+      const int64_t left = args.units - unit;
+      sum[r][p] = sum[r][p] + (left >= kV ? load(dy) : load_n(dy, static_cast<int>(left)));
+    }
+  }
+  if constexpr (kPhase == 0) {
+    if (args.following != nullptr) {
+      add_gate_product<Cell, 0, R, P>(sum, args, args.following, args.following_ld, row, panel);
+    }
+  } else {
+    add_gate_product<Cell, kPhase, R, P>(sum, args, args.gates, args.gates_ld, row, panel);
+  }
+  for (int r = 0; r < R; ++r) {
+    for (int p = 0; p < P; ++p) {
+      const int64_t unit = (panel + p) * kV;
+      if (args.gates == nullptr) {
+        store(args.dstate[0] + (row + r) * args.dstate_ld + unit, sum[r][p]);
+        continue;
+      }
+      BackwardLanes lanes;
+      lanes.gates = args.gates + (row + r) * args.gates_ld + (panel + p) * kSlots;
+      lanes.recurrent_gates =
+          args.recurrent_gates == nullptr
+              ? nullptr
+              : args.recurrent_gates + (row + r) * args.gates_ld + (panel + p) * kSlots;
+      for (int s = 0; s < Cell::kInfo.states; ++s) {
+        lanes.previous[s] = args.previous[s] + (row + r) * args.previous_ld + unit;
+        lanes.next[s] = args.next[s] + (row + r) * args.next_ld + unit;
+        lanes.dstate[s] = args.dstate[s] + (row + r) * args.dstate_ld + unit;
+      }
+      Cell::template backward<kPhase>(lanes, sum[r][p]);
+    }
+  }
+}
+
+template <class Cell>
+void cell_backward(const CellBackwardArgs& args) noexcept {
+  const auto run = [&]<int kPhase>() {
+    for_tiles<1>(args.rows, args.panel_begin, args.panel_end,
+                 [&]<int R, int P>(int64_t row, int64_t panel) {
+                   backward_tile<Cell, kPhase, R, P>(args, row, panel);
+                 });
+  };
+  if constexpr (Cell::kInfo.phases > 1) {
+    if (args.phase == 1) return run.template operator()<1>();
+  }
+  run.template operator()<0>();
+}
+
+}  // namespace
+}  // namespace ostinato::OSTINATO_ISA

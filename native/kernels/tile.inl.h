@@ -1,0 +1,64 @@
+// The micro-tile: R rows of A times NV vectors of columns of B, all sums in registers. Every dense
+// product of the library, the recurrent ones included, is made of it.
+#pragma once
+
+#include "kernels/kernels.h"
+#include "simd/vec.h"
+
+namespace ostinato::OSTINATO_ISA {
+namespace {
+
+inline constexpr int64_t kV = Vf::kWidth;
+
+// Sums that a tile may hold in registers; the rest is for a broadcast and the columns of B.
+inline constexpr int kSums = kVectorRegisters >= 32 ? 24 : 12;
+
+// sum[r][p * G + g] += A[r, 0..k) . B[0..k, panel p, vector g]: P panels of G vectors each, whose
+// row i lies at b + p * b_panel + i * G * V. Each sum is one chain in the order of k, whatever R
+// and P: which tile an element falls in does not change its bits.
+template <int R, int P, int G>
+OSTINATO_INLINE void accumulate(Vf (&sum)[R][P * G], const float* a, int64_t a_ld, int64_t k,
+                                const float* b, int64_t b_panel) {
+  for (int64_t i = 0; i < k; ++i) {
+    Vf column[P * G];
+#pragma GCC unroll 8
+    for (int p = 0; p < P; ++p) {
+#pragma GCC unroll 8
+      for (int g = 0; g < G; ++g) {
+        column[p * G + g] = load(b + p * b_panel + i * (G * kV) + g * kV);
+      }
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+      const Vf factor = set1(a[r * a_ld + i]);
+#pragma GCC unroll 8
+      for (int v = 0; v < P * G; ++v) sum[r][v] = fma(factor, column[v], sum[r][v]);
+    }
+  }
+}
+
+// Splits `rows` into tiles of at most kMaxRows as evenly as possible (8 rows of at most 6 make
+// 4 + 4, not 6 + 2, since small tiles leave FMA latency open): calls body.template operator()<R>(
+// first row) for each tile.
+template <int R, class Body>
+OSTINATO_INLINE void call_with_rows(int64_t rows, int64_t first, const Body& body) {
+  if constexpr (R > 0) {
+    if (rows == R) {
+      body.template operator()<R>(first);
+    } else {
+      call_with_rows<R - 1>(rows, first, body);
+    }
+  }
+}
+
+template <int kMaxRows, class Body>
+OSTINATO_INLINE void for_row_tiles(int64_t rows, const Body& body) {
+  const int64_t tiles = (rows + kMaxRows - 1) / kMaxRows;
+  for (int64_t tile = 0; tile < tiles; ++tile) {
+    const int64_t first = rows * tile / tiles;
+    call_with_rows<kMaxRows>(rows * (tile + 1) / tiles - first, first, body);
+  }
+}
+
+}  // namespace
+}  // namespace ostinato::OSTINATO_ISA
