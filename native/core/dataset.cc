@@ -1,0 +1,207 @@
+#include "core/dataset.h"
+
+#include <algorithm>
+#include <cstring>
+#include <string>
+
+#include "core/error.h"
+
+namespace ostinato {
+
+namespace {
+
+std::string text(int64_t value) { return std::to_string(value); }
+
+[[noreturn]] void mismatch(const std::string& message) {
+  throw Error("ERR_SHAPE_MISMATCH", message);
+}
+
+bool all_below(const std::vector<int32_t>& values, int64_t bound) {
+  return std::all_of(values.begin(), values.end(),
+                     [bound](int32_t value) { return value >= 0 && value < bound; });
+}
+
+// Windows lie inside the storage: `rows` of them from offsets[i], for each sample.
+void check_windows(const char* name, const std::vector<int64_t>& offsets,
+                   const std::vector<int32_t>& length, bool timed, int64_t rows) {
+  if (offsets.size() != length.size()) {
+    mismatch("Expected " + text(static_cast<int64_t>(length.size())) + " offsets of " + name +
+             " but received " + text(static_cast<int64_t>(offsets.size())));
+  }
+  for (size_t i = 0; i < offsets.size(); ++i) {
+    const int64_t span = timed ? length[i] : 1;
+    if (offsets[i] >= 0 && offsets[i] <= rows - span) continue;
+    mismatch("Expected " + std::string(name) + " of sample " + text(static_cast<int64_t>(i)) +
+             " inside " + text(rows) + " rows but received rows " + text(offsets[i]) + " to " +
+             text(offsets[i] + span));
+  }
+}
+
+void check_inputs(const Dataset& data, const ValueShape& input, int64_t vocabulary) {
+  if (data.tokens != input.tokens) {
+    mismatch(std::string("Expected ") + (input.tokens ? "token ids" : "features") +
+             " for the model's input but received " + (data.tokens ? "token ids" : "features"));
+  }
+  if (!data.tokens && data.features != input.features) {
+    mismatch("Expected " + text(input.features) + " features a step for the model's input but received " +
+             text(data.features));
+  }
+  for (size_t i = 0; i < data.length.size(); ++i) {
+    if (input.timed ? data.length[i] >= 0 : data.length[i] == 1) continue;
+    mismatch(std::string("Expected a length of ") + (input.timed ? "at least 0" : "1") + " at sample " + text(static_cast<int64_t>(i)) +
+             " but received " + text(data.length[i]));
+  }
+  const auto stored = static_cast<int64_t>(data.tokens ? data.input_tokens.size()
+                                                       : data.input_floats.size() / data.features);
+  check_windows("inputs", data.input_offset, data.length, input.timed, stored);
+  // Storage first: windows may overlap many times. Where it holds a wrong id, find who reads it.
+  if (!data.tokens || all_below(data.input_tokens, vocabulary)) return;
+  for (int64_t i = 0; i < data.samples(); ++i) {
+    const int64_t span = input.timed ? data.length[i] : 1;
+    for (int64_t t = 0; t < span; ++t) {
+      const int32_t token = data.input_tokens[data.input_offset[i] + t];
+      if (token >= 0 && token < vocabulary) continue;
+      throw Error("ERR_INVALID_ARGUMENT", "Expected a token id in [0, " + text(vocabulary) +
+                                              ") at sample " + text(i) + ", step " + text(t) +
+                                              " but received " + text(token));
+    }
+  }
+}
+
+void check_rows(const char* name, size_t received, int64_t expected) {
+  if (received == 0 || static_cast<int64_t>(received) == expected) return;
+  mismatch("Expected " + text(expected) + " values for the " + name + " but received " +
+           text(static_cast<int64_t>(received)));
+}
+
+void check_targets(const Dataset& data, const ValueShape& output) {
+  if (data.target_timed != output.timed) {
+    mismatch(std::string("Expected targets for ") +
+             (output.timed ? "every step" : "whole samples") +
+             ", as the model's output is, but received targets for " +
+             (data.target_timed ? "every step" : "whole samples"));
+  }
+  const bool labels = data.target_kind == Dataset::TargetKind::kLabels;
+  if (!labels && data.target_features != output.features) {
+    mismatch("Expected targets of " + text(output.features) +
+             " features, as the model's output has, but received " + text(data.target_features));
+  }
+  if (labels && data.targets_are_inputs && !data.tokens) {
+    mismatch("Expected token ids for inputs that serve as labels but received features");
+  }
+  const std::vector<int32_t>& label =
+      data.targets_are_inputs ? data.input_tokens : data.target_labels;
+  const auto stored = static_cast<int64_t>(labels ? label.size()
+                                                  : data.target_floats.size() / data.target_features);
+  check_windows("targets", data.target_offset, data.length, output.timed, stored);
+  check_rows("sample weights", data.weights.size(), stored);
+  check_rows("mask", data.mask.size(), stored);
+  if (!labels || all_below(label, output.features)) return;
+  for (int64_t i = 0; i < data.samples(); ++i) {
+    const int64_t span = output.timed ? data.length[i] : 1;
+    for (int64_t t = 0; t < span; ++t) {
+      const int64_t row = data.target_offset[i] + t;
+      if (!data.mask.empty() && data.mask[row] == 0.0f) continue;
+      if (label[row] >= 0 && label[row] < output.features) continue;
+      throw Error("ERR_INVALID_ARGUMENT",
+                  "Expected a label in [0, " + text(output.features) + ") at sample " + text(i) +
+                      (output.timed ? ", step " + text(t) : "") + " but received " +
+                      text(label[row]));
+    }
+  }
+}
+
+}  // namespace
+
+void Dataset::validate(const ValueShape& input, int64_t vocabulary,
+                       const ValueShape& output) const {
+  check_inputs(*this, input, vocabulary);
+  if (target_kind != TargetKind::kNone) check_targets(*this, output);
+}
+
+void Batch::assemble(const Dataset& data, const int32_t* samples, int64_t count,
+                     bool output_timed) {
+  assemble_inputs(data, samples, count);
+  if (data.target_kind != Dataset::TargetKind::kNone) {
+    assemble_targets(data, samples, output_timed);
+  }
+}
+
+void Batch::assemble_inputs(const Dataset& data, const int32_t* samples, int64_t count) {
+  targets_ = {};
+  lengths_.resize(count);
+  for (int64_t row = 0; row < count; ++row) lengths_[row] = data.length[samples[row]];
+  geometry_.assign(count, 0, lengths_.data());
+  const int64_t rows = geometry_.rows();
+  input_ = {};
+  input_.rows = rows;
+  if (data.tokens) {
+    tokens_.resize(rows);
+    input_.tokens = tokens_.data();
+  } else {
+    const int64_t ld = padded(data.features);
+    floats_.reserve(rows * ld);
+    input_.floats = {floats_.data(), rows, data.features, ld};
+  }
+  const size_t bytes = static_cast<size_t>(data.features) * sizeof(float);
+  for (int64_t sorted = 0; sorted < count; ++sorted) {
+    const int64_t offset = data.input_offset[samples[geometry_.batch_row(sorted)]];
+    for (int64_t t = 0; t < geometry_.length(sorted); ++t) {
+      const int64_t row = geometry_.row(sorted, t);
+      if (data.tokens) {
+        tokens_[row] = data.input_tokens[offset + t];
+      } else {
+        std::memcpy(input_.floats.row(row),
+                    data.input_floats.data() + (offset + t) * data.features, bytes);
+      }
+    }
+  }
+}
+
+void Batch::assemble_targets(const Dataset& data, const int32_t* samples, bool output_timed) {
+  const int64_t rows = output_timed ? geometry_.rows() : geometry_.batch();
+  const bool labels = data.target_kind == Dataset::TargetKind::kLabels;
+  const std::vector<int32_t>& label =
+      data.targets_are_inputs ? data.input_tokens : data.target_labels;
+  if (labels) {
+    labels_.resize(rows);
+    targets_.labels = labels_.data();
+  } else {
+    const int64_t ld = padded(data.target_features);
+    dense_.reserve(rows * ld);
+    targets_.dense = {dense_.data(), rows, data.target_features, ld};
+  }
+  if (!data.weights.empty()) {
+    weights_.resize(rows);
+    targets_.weights = weights_.data();
+  }
+  if (!data.mask.empty()) {
+    mask_.resize(rows);
+    targets_.mask = mask_.data();
+  }
+  const auto gather = [&](int64_t row, int64_t source) {
+    const bool counts = data.mask.empty() || data.mask[source] != 0.0f;
+    if (!data.weights.empty()) weights_[row] = data.weights[source];
+    if (!data.mask.empty()) mask_[row] = data.mask[source];
+    if (labels) {
+      labels_[row] = counts ? label[source] : 0;
+    } else if (counts) {
+      std::copy_n(data.target_floats.data() + source * data.target_features, data.target_features,
+                  targets_.dense.row(row));
+    } else {
+      std::fill_n(targets_.dense.row(row), data.target_features, 0.0f);
+    }
+  };
+  for (int64_t sorted = 0; sorted < geometry_.batch(); ++sorted) {
+    const int64_t offset = data.target_offset[samples[geometry_.batch_row(sorted)]];
+    if (!output_timed) {
+      gather(sorted, offset);
+      continue;
+    }
+    for (int64_t t = 0; t < geometry_.length(sorted); ++t) {
+      gather(geometry_.row(sorted, t), offset + t);
+    }
+  }
+}
+
+}  // namespace ostinato

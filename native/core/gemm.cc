@@ -1,0 +1,146 @@
+#include "core/gemm.h"
+
+#include <algorithm>
+
+#include "core/parallel.h"
+
+namespace ostinato {
+
+namespace {
+
+int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// A grid of parts of a product: `rows` by `cols` parts, at most `threads` in all. Rows first, since
+// parts that differ in rows share no output; columns take the threads that are left.
+struct Grid {
+  int rows, cols;
+  Grid(int threads, int64_t row_tiles, int64_t col_tiles) {
+    rows = static_cast<int>(std::clamp<int64_t>(row_tiles, 1, threads));
+    cols = static_cast<int>(std::clamp<int64_t>(threads / rows, 1, std::max<int64_t>(col_tiles, 1)));
+  }
+  int parts() const { return rows * cols; }
+  Member row_member(int part) const { return {part / cols, rows}; }
+  Member col_member(int part) const { return {part % cols, cols}; }
+};
+
+// Runs fn(part, member) for every part, on a team that may turn out smaller than asked for.
+template <class Fn>
+void for_parts(int parts, const Fn& fn) {
+  parallel_team(parts, [&](const Member& member) {
+    for (int part = member.index; part < parts; part += member.size) fn(part, member.index);
+  });
+}
+
+}  // namespace
+
+int threads_for(int64_t work, int threads) {
+  return static_cast<int>(std::clamp<int64_t>(work / kWorkPerThread, 1, std::max(threads, 1)));
+}
+
+void PackedMatrix::pack(const Kernels& kernels, const float* src, int64_t src_ld, bool transposed,
+                        int64_t k, int64_t n, const int32_t* map, int64_t n_source, int threads) {
+  k_ = k;
+  n_ = n;
+  const int64_t panels = ceil_div(n, kernels.gemm_width);
+  buffer_.reserve(panels * kernels.gemm_width * k);
+  PackArgs args{};
+  args.src = src;
+  args.src_ld = src_ld;
+  args.map = map;
+  args.transposed = transposed;
+  args.k = k;
+  args.n = n;
+  args.n_source = n_source < 0 ? n : n_source;
+  args.width = kernels.gemm_width;
+  args.dst = buffer_.data();
+  // Packing moves memory: a float moved costs about as much as eight multiply-adds.
+  parallel_for(threads_for(8 * k * n, threads), panels, 1, [&](int64_t begin, int64_t end) {
+    PackArgs part = args;
+    part.panel_begin = begin;
+    part.panel_end = end;
+    kernels.pack(part);
+  });
+}
+
+void multiply(const Kernels& kernels, int threads, const Matrix& a, const PackedMatrix& b,
+              const float* bias, bool accumulate, const Matrix& c) {
+  const int64_t m = a.rows;
+  if (m <= 0 || b.n() <= 0) return;
+  const int64_t tiles = ceil_div(m, kernels.gemm_rows);
+  const int64_t panels = ceil_div(b.n(), kernels.gemm_width);
+  const Grid grid(threads_for(m * b.n() * b.k(), threads), tiles, panels);
+  for_parts(grid.parts(), [&](int part, int) {
+    const Member::Range rows = grid.row_member(part).share(m, kernels.gemm_rows);
+    const Member::Range cols = grid.col_member(part).share(panels);
+    if (rows.begin >= rows.end || cols.begin >= cols.end) return;
+    GemmArgs args{};
+    args.m = rows.end - rows.begin;
+    args.n = b.n();
+    args.k = b.k();
+    args.a = a.row(rows.begin);
+    args.a_ld = a.ld;
+    args.b = b.data();
+    args.bias = bias;
+    args.accumulate = accumulate;
+    args.c = c.row(rows.begin);
+    args.c_ld = c.ld;
+    args.panel_begin = cols.begin;
+    args.panel_end = cols.end;
+    kernels.gemm(args);
+  });
+}
+
+int64_t multiply_tn_scratch(const Kernels& kernels, int threads) {
+  return padded(kernels.gemm_tn_scratch) * std::max(threads, 1);
+}
+
+void multiply_tn(const Kernels& kernels, int threads, const Matrix& a, const Matrix& b,
+                 const int32_t* c_map, bool accumulate, float* c, int64_t c_ld, float* scratch) {
+  const int64_t m = a.cols, n = b.cols, k = a.rows;
+  if (m <= 0 || n <= 0) return;
+  const Grid grid(threads_for(m * n * k, threads), ceil_div(m, kernels.gemm_rows),
+                  ceil_div(n, kernels.gemm_width));
+  for_parts(grid.parts(), [&](int part, int member) {
+    const Member::Range rows = grid.row_member(part).share(m, kernels.gemm_rows);
+    const Member::Range cols = grid.col_member(part).share(n, kernels.gemm_width);
+    if (rows.begin >= rows.end || cols.begin >= cols.end) return;
+    GemmTnArgs args{};
+    args.m = m;
+    args.n = n;
+    args.k = k;
+    args.a = a.data;
+    args.a_ld = a.ld;
+    args.b = b.data;
+    args.b_ld = b.ld;
+    args.c_map = c_map;
+    args.accumulate = accumulate;
+    args.c = c;
+    args.c_ld = c_ld;
+    args.m_begin = rows.begin;
+    args.m_end = rows.end;
+    args.n_begin = cols.begin;
+    args.n_end = cols.end;
+    args.scratch = scratch + padded(kernels.gemm_tn_scratch) * member;
+    kernels.gemm_tn(args);
+  });
+}
+
+void column_sums(const Kernels& kernels, int threads, const Matrix& x, const int32_t* map,
+                 bool accumulate, float* dst) {
+  // A column costs its cache lines, however few of their floats a thread sums: whole lines only.
+  parallel_for(threads_for(4 * x.rows * x.cols, threads), x.cols, kPad,
+               [&](int64_t begin, int64_t end) {
+                 ColumnSumsArgs args{};
+                 args.rows = x.rows;
+                 args.x = x.data;
+                 args.ld = x.ld;
+                 args.map = map;
+                 args.begin = begin;
+                 args.end = end;
+                 args.accumulate = accumulate;
+                 args.dst = dst;
+                 kernels.column_sums(args);
+               });
+}
+
+}  // namespace ostinato

@@ -1,0 +1,40 @@
+// The packed layout of a ragged batch. Rows are sorted by length, longest first, and stored
+// time-major without padding: the rows that are alive at step t are the first n(t) sorted rows,
+// and they lie at packed rows [offset(t), offset(t) + n(t)). Dense batches are the case in which
+// n(t) = B throughout. Every layer but the recurrent ones sees only N rows.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace ostinato {
+
+class Geometry {
+ public:
+  // lengths: [B], each 0…; null means that every row has `steps` steps. Keeps its capacity, so a
+  // geometry that is assigned again and again allocates nothing once it has seen the largest batch.
+  void assign(int64_t batch, int64_t steps, const int32_t* lengths);
+
+  int64_t batch() const { return batch_; }
+  int64_t steps() const { return steps_; }  // T: the longest row's length
+  int64_t rows() const { return offset_.empty() ? 0 : offset_.back(); }  // N
+  bool dense() const { return dense_; }
+  int64_t active(int64_t t) const { return t < steps_ ? offset_[t + 1] - offset_[t] : 0; }  // n(t)
+  int64_t offset(int64_t t) const { return offset_[t]; }
+  int64_t length(int64_t sorted_row) const { return length_[sorted_row]; }
+  // Which batch row is the sorted row (stable: equal lengths keep their order).
+  int64_t batch_row(int64_t sorted_row) const { return order_[sorted_row]; }
+  // Packed row of (sorted row, step).
+  int64_t row(int64_t sorted_row, int64_t t) const { return offset_[t] + sorted_row; }
+
+  bool operator==(const Geometry&) const = default;
+
+ private:
+  int64_t batch_ = 0, steps_ = 0;
+  bool dense_ = true;
+  std::vector<int64_t> offset_;  // [T + 1]
+  std::vector<int32_t> length_;  // [B], sorted
+  std::vector<int32_t> order_;   // [B]
+};
+
+}  // namespace ostinato

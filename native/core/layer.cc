@@ -1,0 +1,35 @@
+#include "core/layer.h"
+
+#include "core/activation_layer.h"
+#include "core/dense.h"
+#include "core/dropout.h"
+#include "core/embedding.h"
+#include "core/error.h"
+#include "core/last_step.h"
+#include "core/layer_norm.h"
+#include "core/recurrent.h"
+
+namespace ostinato {
+
+void Pass::check_cancel() const {
+  if (cancel != nullptr && cancel->load(std::memory_order_relaxed)) throw Cancelled();
+}
+
+void Layer::initialize(ParamTable& /*params*/, uint64_t /*seed*/, uint64_t /*index*/) const {}
+
+void Layer::pack(const ParamTable& /*params*/, const Kernels& /*kernels*/, int /*threads*/) {}
+
+std::unique_ptr<Layer> make_layer(const LayerConfig& config) {
+  if (config.type == "embedding") return std::make_unique<Embedding>(config);
+  if (config.type == "dense") return std::make_unique<Dense>(config);
+  if (config.type == "activation") return std::make_unique<ActivationLayer>(config);
+  if (config.type == "dropout") return std::make_unique<Dropout>(config);
+  if (config.type == "layerNorm") return std::make_unique<LayerNorm>(config);
+  if (config.type == "lastStep") return std::make_unique<LastStep>(config);
+  if (is_recurrent(config.type)) return make_recurrent(config);
+  throw Error("ERR_INVALID_ARGUMENT", "Expected a type of layer for \"type\" of layer \"" +
+                                          config.name + "\" but received \"" + config.type +
+                                          "\" (string)");
+}
+
+}  // namespace ostinato

@@ -1,0 +1,103 @@
+// The one interface of every layer. A Layer is what a model owns: its shape, its parameters and
+// the packed copies of its weights. A LayerRun is one execution of it: pointers into a workspace,
+// carried states. Training, a prediction and every session have runs of their own over the same
+// layers.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/config.h"
+#include "core/geometry.h"
+#include "core/params.h"
+#include "core/rng.h"
+#include "core/tensor.h"
+#include "core/workspace.h"
+#include "kernels/kernels.h"
+
+namespace ostinato {
+
+// What holds for a whole forward or backward pass.
+struct Pass {
+  const Kernels* kernels = nullptr;
+  const Geometry* geometry = nullptr;
+  int threads = 1;
+  bool training = false;   // dropout active
+  bool gradients = false;  // keep what the backward pass needs
+  uint64_t seed = 0, step = 0;  // of dropout masks
+  const std::atomic<bool>* cancel = nullptr;
+
+  void check_cancel() const;  // throws Cancelled
+  int64_t rows(const ValueShape& shape) const {
+    return shape.timed ? geometry->rows() : geometry->batch();
+  }
+};
+
+// A state that a layer carries from step to step, e.g. {"h", 4, 256}: [slots, B, features], where
+// slot = layer * directions + direction.
+struct StateInfo {
+  std::string name;
+  int64_t slots = 0;
+  int64_t features = 0;
+};
+
+class LayerRun;
+
+class Layer {
+ public:
+  explicit Layer(LayerConfig config) : config_(std::move(config)) {}
+  virtual ~Layer() = default;
+
+  // Checks the input's shape (throws ERR_SHAPE_MISMATCH), declares parameters, returns the output's.
+  virtual ValueShape build(const ValueShape& input, ParamTable& params) = 0;
+  // Draws initial values; `index` is the layer's place in the model (a stream of random numbers).
+  virtual void initialize(ParamTable& params, uint64_t seed, uint64_t index) const;
+  // Makes the packed copies for these kernels from the current values.
+  virtual void pack(const ParamTable& params, const Kernels& kernels, int threads);
+  virtual std::vector<StateInfo> states() const { return {}; }
+  virtual std::unique_ptr<LayerRun> make_run() const = 0;
+  // False for a layer that needs the future of a sequence, and so cannot run one step at a time.
+  virtual bool streamable() const { return true; }
+
+  const LayerConfig& config() const { return config_; }
+  // The layer's place in the model: tells apart its random numbers. Set by the network.
+  uint64_t index() const { return index_; }
+  void set_index(uint64_t index) { index_ = index; }
+
+ protected:
+  LayerConfig config_;
+  uint64_t index_ = 0;
+};
+
+class LayerRun {
+ public:
+  virtual ~LayerRun() = default;
+
+  // Declares memory for the pass's geometry; `input` has its final shape but no memory yet.
+  // Returns where the output will be (its pointers are set once the workspace is realised).
+  virtual void plan(Workspace& workspace, const Pass& pass) = 0;
+  // Reads input, returns the output (memory of the run, or of an earlier one).
+  virtual Value forward(const Pass& pass, const ParamTable& params, const Value& input) = 0;
+  // Adds to the gradients of the parameters; when dx.data is not null, writes the input's gradient.
+  // `dy` may be overwritten. Called once after forward, with the same pass.
+  virtual void backward(const Pass& pass, const ParamTable& params, const Value& input,
+                        const Matrix& dy, const Matrix& dx) = 0;
+
+  // States, if the layer has any, in batch order: initial before forward, final after it,
+  // [slots, B, features] without padding. `state` indexes Layer::states().
+  // A null source means zeros.
+  virtual void set_initial_state(const Geometry&, size_t /*state*/, const float* /*source*/) {}
+  virtual void get_final_state(const Geometry&, size_t /*state*/, float* /*destination*/) const {}
+  // Gradients of the loss with respect to the final states (before backward; null: zeros) and to
+  // the initial states (after it).
+  virtual void set_final_state_gradient(const Geometry&, size_t, const float*) {}
+  virtual void get_initial_state_gradient(const Geometry&, size_t, float*) const {}
+};
+
+// Makes a layer by its type; throws ERR_INVALID_ARGUMENT for an unknown one.
+std::unique_ptr<Layer> make_layer(const LayerConfig& config);
+
+}  // namespace ostinato

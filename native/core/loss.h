@@ -1,0 +1,47 @@
+// A loss over rows of predictions: value, gradient, metrics.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "core/tensor.h"
+#include "kernels/kernels.h"
+
+namespace ostinato {
+
+struct LossConfig {
+  LossKind kind = LossKind::kMeanSquaredError;
+  bool from_logits = true;
+  double delta = 1.0;  // Huber
+};
+
+// Targets of the rows of one batch, in the rows' order. A row with mask 0 does not count at all;
+// weights multiply a row's loss; the mean is over the rows that count.
+struct Targets {
+  const int32_t* labels = nullptr;  // [rows], sparse categorical
+  Matrix dense;                     // [rows, cols] otherwise
+  const float* weights = nullptr;   // [rows] or null: all 1
+  const float* mask = nullptr;      // [rows] of 0 / 1 or null: all 1
+};
+
+struct LossValue {
+  double sum = 0;      // of weight * row loss over rows that count
+  int64_t count = 0;   // rows that count
+  int64_t correct = 0; // of those, arg max right (categorical losses)
+  double mean() const { return count ? sum / static_cast<double>(count) : 0.0; }
+};
+
+class Loss {
+ public:
+  Loss(const LossConfig& config, const Kernels& kernels);
+  // dx: the gradient of the mean, same rows and columns as x, may be x itself; null for none.
+  LossValue evaluate(const Matrix& x, const Targets& targets, const Matrix& dx, int threads);
+
+ private:
+  LossConfig config_;
+  const Kernels& kernels_;
+  std::vector<float> row_loss_, scale_;
+  std::vector<int32_t> correct_;
+};
+
+}  // namespace ostinato

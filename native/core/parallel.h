@@ -1,0 +1,119 @@
+// The only file that knows how threads are made. Back ends: OpenMP (default), std::thread
+// (OSTINATO_PARALLEL_THREADS: no runtime needed, understood by ThreadSanitizer) and serial
+// (OSTINATO_PARALLEL_SERIAL).
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <thread>
+#include <vector>
+
+#include "simd/denormals.h"
+
+#if defined(OSTINATO_PARALLEL_THREADS) || defined(OSTINATO_PARALLEL_SERIAL)
+#elif defined(_OPENMP)
+#define OSTINATO_PARALLEL_OPENMP 1
+#include <omp.h>
+#else
+#define OSTINATO_PARALLEL_SERIAL 1
+#endif
+
+namespace ostinato {
+
+// What a thread of a team knows of its team.
+struct Member {
+  int index = 0;
+  int size = 1;
+
+  // This member's share [begin, end) of n items, in multiples of `grain` but for the last.
+  struct Range {
+    int64_t begin, end;
+  };
+  Range share(int64_t n, int64_t grain = 1) const {
+    const int64_t blocks = (n + grain - 1) / grain;
+    return {std::min(n, blocks * index / size * grain), std::min(n, blocks * (index + 1) / size * grain)};
+  }
+};
+
+// Runs fn(Member) on a team of up to `threads` threads, the caller's among them; returns when all
+// are done. Denormals are flushed to zero inside. fn must not throw.
+template <class Fn>
+void parallel_team(int threads, const Fn& fn) {
+  if (threads <= 1) {
+    const ScopedFlushDenormals flush;
+    fn(Member{});
+    return;
+  }
+#if defined(OSTINATO_PARALLEL_OPENMP)
+#pragma omp parallel num_threads(threads)
+  {
+    const ScopedFlushDenormals flush;
+    fn(Member{omp_get_thread_num(), omp_get_num_threads()});
+  }
+#elif defined(OSTINATO_PARALLEL_THREADS)
+  std::vector<std::thread> others;
+  others.reserve(threads - 1);
+  for (int i = 1; i < threads; ++i) {
+    others.emplace_back([&fn, i, threads] {
+      const ScopedFlushDenormals flush;
+      fn(Member{i, threads});
+    });
+  }
+  {
+    const ScopedFlushDenormals flush;
+    fn(Member{0, threads});
+  }
+  for (std::thread& other : others) other.join();
+#else
+  const ScopedFlushDenormals flush;
+  fn(Member{});
+#endif
+}
+
+// Splits n items over a team by whole grains: fn(begin, end).
+template <class Fn>
+void parallel_for(int threads, int64_t n, int64_t grain, const Fn& fn) {
+  if (n <= 0) return;
+  const int64_t blocks = (n + grain - 1) / grain;
+  parallel_team(static_cast<int>(std::min<int64_t>(threads, blocks)), [&](const Member& member) {
+    const Member::Range range = member.share(n, grain);
+    if (range.begin < range.end) fn(range.begin, range.end);
+  });
+}
+
+// A barrier for the members of one team, used once a time step. It spins briefly, then yields:
+// on shared machines two virtual CPUs may sit on one core, where a pure spin starves the other.
+class Barrier {
+ public:
+  void wait(const Member& member) {
+    if (member.size <= 1) return;
+    const uint32_t generation = generation_.load(std::memory_order_relaxed);
+    if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == member.size) {
+      arrived_.store(0, std::memory_order_relaxed);
+      generation_.store(generation + 1, std::memory_order_release);
+      return;
+    }
+    for (int spins = 0; generation_.load(std::memory_order_acquire) == generation; ++spins) {
+      if (spins < kSpins) {
+        pause();
+      } else {
+        std::this_thread::yield();
+      }
+    }
+  }
+
+ private:
+  static constexpr int kSpins = 2000;
+  static void pause() {
+#if defined(__x86_64__) || defined(_M_X64)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    asm volatile("yield");
+#endif
+  }
+  alignas(64) std::atomic<int> arrived_{0};
+  alignas(64) std::atomic<uint32_t> generation_{0};
+};
+
+}  // namespace ostinato

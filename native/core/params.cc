@@ -1,0 +1,33 @@
+#include "core/params.h"
+
+#include <utility>
+
+#include "kernels/kernels.h"
+
+namespace ostinato {
+
+int ParamTable::add(std::string name, std::vector<int64_t> shape, ParamRole role) {
+  ParamEntry entry;
+  entry.name = std::move(name);
+  entry.size = 1;
+  for (const int64_t extent : shape) entry.size *= extent;
+  entry.shape = std::move(shape);
+  entry.offset = size_;
+  entry.role = role;
+  size_ += padded(entry.size);
+  entries_.push_back(std::move(entry));
+  return static_cast<int>(entries_.size()) - 1;
+}
+
+void ParamTable::realise() {
+  values_.reserve(size_);
+  gradients_.reserve(size_);
+}
+
+int64_t ParamTable::count() const {
+  int64_t total = 0;
+  for (const ParamEntry& entry : entries_) total += entry.size;
+  return total;
+}
+
+}  // namespace ostinato

@@ -1,0 +1,61 @@
+// Parameters, their gradients and the optimiser's slots share one flat layout: entry i of the
+// table lies at [offset, offset + size) of each buffer, in PyTorch's shape and gate order.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/arena.h"
+
+namespace ostinato {
+
+enum class ParamRole : uint8_t { kKernel, kRecurrent, kBias, kNorm, kEmbedding };
+
+struct ParamEntry {
+  std::string name;  // "<layer>.weight_ih_l0": unique in the model
+  std::vector<int64_t> shape;
+  int64_t offset = 0, size = 0;
+  ParamRole role = ParamRole::kKernel;
+  bool decays() const { return role != ParamRole::kBias && role != ParamRole::kNorm; }
+};
+
+class ParamTable {
+ public:
+  // Adds an entry (its offset on a cache line) and returns its index. Only before `realise`.
+  int add(std::string name, std::vector<int64_t> shape, ParamRole role);
+  void realise();  // allocates values and gradients, zeroed
+
+  const std::vector<ParamEntry>& entries() const { return entries_; }
+  int64_t size() const { return size_; }    // floats in a flat buffer, gaps between entries included
+  int64_t count() const;                    // parameters, gaps not counted
+  float* value(int index) const { return values_.data() + entries_[index].offset; }
+  float* gradient(int index) const { return gradients_.data() + entries_[index].offset; }
+  float* values() const { return values_.data(); }
+  float* gradients() const { return gradients_.data(); }
+
+  // Bumped by whoever changes the values; packed copies compare it with the version they were made of.
+  uint64_t version() const { return version_; }
+  void touch() { ++version_; }
+
+ private:
+  std::vector<ParamEntry> entries_;
+  int64_t size_ = 0;
+  uint64_t version_ = 1;
+  AlignedBuffer values_, gradients_;
+};
+
+// Cuts the range [begin, end) of the flat layout, multiples of kPad, at the bounds of entries:
+// fn(entry, begin, end) for each part, in floats of the flat layout. Gaps are left out.
+template <class Fn>
+void for_each_part(const std::vector<ParamEntry>& entries, int64_t begin, int64_t end,
+                   const Fn& fn) {
+  for (const ParamEntry& entry : entries) {
+    const int64_t from = std::max(begin, entry.offset);
+    const int64_t to = std::min(end, entry.offset + entry.size);
+    if (from < to) fn(entry, from, to);
+  }
+}
+
+}  // namespace ostinato

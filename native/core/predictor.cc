@@ -1,0 +1,100 @@
+#include "core/predictor.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "core/error.h"
+
+namespace ostinato {
+
+namespace {
+
+const StateValues kZeros;
+
+// Copies rows in the geometry's order to batch order: [B, steps, features], zeros beyond a row's
+// length, when `timed`, else [B, features].
+void unpack(const Geometry& geometry, bool timed, const Matrix& rows, int64_t steps, float* out) {
+  const size_t bytes = static_cast<size_t>(rows.cols) * sizeof(float);
+  const int64_t span = timed ? steps * rows.cols : rows.cols;  // floats of a batch row
+  if (timed) std::fill_n(out, geometry.batch() * span, 0.0f);
+  for (int64_t sorted = 0; sorted < geometry.batch(); ++sorted) {
+    float* to = out + geometry.batch_row(sorted) * span;
+    if (!timed) {
+      std::memcpy(to, rows.row(sorted), bytes);
+      continue;
+    }
+    for (int64_t t = 0; t < geometry.length(sorted); ++t) {
+      std::memcpy(to + t * rows.cols, rows.row(geometry.row(sorted, t)), bytes);
+    }
+  }
+}
+
+void expect_steps(const Geometry& geometry, bool timed, int64_t steps) {
+  if (!timed || geometry.steps() <= steps) return;
+  throw Error("ERR_SHAPE_MISMATCH", "Expected samples of at most " + std::to_string(steps) +
+                                        " steps but received " + std::to_string(geometry.steps()));
+}
+
+}  // namespace
+
+Predictor::Predictor(std::shared_ptr<Network> network) : executor_(std::move(network)) {}
+
+void Predictor::predict(const Dataset& data, const int32_t* samples, int64_t count, int64_t steps,
+                        const StateValues& initial_states, int threads,
+                        const std::atomic<bool>* cancel, float* output,
+                        StateValues* final_states) {
+  const bool timed = executor_.network().output_shape().timed;
+  batch_.assemble_inputs(data, samples, count);
+  expect_steps(batch_.geometry(), timed, steps);
+  executor_.set_initial_states(initial_states, count);
+  RunOptions options;
+  options.threads = threads;
+  options.cancel = cancel;
+  const Value y = executor_.forward(batch_.geometry(), batch_.input(), options);
+  unpack(batch_.geometry(), timed, y.floats, steps, output);
+  if (final_states != nullptr) executor_.get_final_states(*final_states);
+}
+
+LossValue Predictor::evaluate(const Dataset& data, const int32_t* samples, int64_t count,
+                              Loss& loss, bool carry_state, int threads,
+                              const std::atomic<bool>* cancel) {
+  batch_.assemble(data, samples, count, executor_.network().output_shape().timed);
+  executor_.set_initial_states(carry_state ? carried_ : kZeros, count);
+  RunOptions options;
+  options.threads = threads;
+  options.cancel = cancel;
+  const Value y = executor_.forward(batch_.geometry(), batch_.input(), options);
+  const LossValue value = loss.evaluate(y.floats, batch_.targets(), {}, threads);
+  if (carry_state) executor_.get_final_states(carried_);
+  return value;
+}
+
+Predictor::Gradients Predictor::gradients(const Dataset& data, const int32_t* samples,
+                                          int64_t count, int64_t steps, Loss& loss,
+                                          const StateValues& initial_states, int threads) {
+  const ValueShape& shape = executor_.network().input_shape();
+  batch_.assemble(data, samples, count, executor_.network().output_shape().timed);
+  expect_steps(batch_.geometry(), shape.timed, steps);
+  executor_.set_initial_states(initial_states, count);
+  RunOptions options;
+  options.threads = threads;
+  options.gradients = true;
+  options.input_gradient = !shape.tokens;
+  const Value y = executor_.forward(batch_.geometry(), batch_.input(), options);
+  const Matrix dy = executor_.output_gradient();
+  Gradients result;
+  result.loss = loss.evaluate(y.floats, batch_.targets(), dy, threads);
+  const Matrix dx = executor_.backward(dy);
+  if (!shape.tokens) {
+    result.input.resize(count * (shape.timed ? steps : 1) * shape.features);
+    unpack(batch_.geometry(), shape.timed, dx, steps, result.input.data());
+  }
+  for (size_t i = 0; i < states().size(); ++i) {
+    const StateInfo& info = states()[i].info;
+    result.initial_states.emplace_back(info.slots * count * info.features);
+    executor_.get_initial_state_gradient(i, result.initial_states.back().data());
+  }
+  return result;
+}
+
+}  // namespace ostinato

@@ -1,0 +1,47 @@
+// Predictions, evaluation and bare gradients over a dataset's samples.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <vector>
+
+#include "core/dataset.h"
+#include "core/executor.h"
+#include "core/loss.h"
+
+namespace ostinato {
+
+class Predictor {
+ public:
+  explicit Predictor(std::shared_ptr<Network> network);
+
+  // Output of the samples as one batch, batch-first: [count, steps, features] with zeros beyond a
+  // row's length when the output is timed, else [count, features]. `steps` >= the longest sample.
+  // final_states, when not null, receives the states after each row's last step.
+  void predict(const Dataset& data, const int32_t* samples, int64_t count, int64_t steps,
+               const StateValues& initial_states, int threads, const std::atomic<bool>* cancel,
+               float* output, StateValues* final_states);
+
+  // Loss of the samples as one batch, dropout off. carry_state as in Trainer::step.
+  LossValue evaluate(const Dataset& data, const int32_t* samples, int64_t count, Loss& loss,
+                     bool carry_state, int threads, const std::atomic<bool>* cancel);
+  void reset_carried() { carried_.clear(); }
+
+  struct Gradients {
+    LossValue loss;
+    std::vector<float> input;     // [count, steps, features]; empty for tokens
+    StateValues initial_states;   // as the states
+  };
+  // Loss and gradients with dropout off; those of the parameters are left in the table.
+  Gradients gradients(const Dataset& data, const int32_t* samples, int64_t count, int64_t steps,
+                      Loss& loss, const StateValues& initial_states, int threads);
+
+  const std::vector<Executor::StateSlot>& states() const { return executor_.states(); }
+
+ private:
+  Executor executor_;
+  Batch batch_;
+  StateValues carried_;
+};
+
+}  // namespace ostinato

@@ -1,0 +1,95 @@
+#include "core/recurrent.h"
+
+#include <cstring>
+
+#include "core/checks.h"
+#include "core/dispatch.h"
+#include "core/error.h"
+#include "core/recurrent_run.h"
+
+namespace ostinato {
+
+namespace {
+
+// Cells are the same on every instruction set; any table can name them. -1: no such cell.
+int find_cell(const std::string& name) {
+  const Kernels& kernels = *available_kernels().back();
+  for (int i = 0; i < kernels.cell_count; ++i) {
+    if (name == kernels.cells[i].name) return i;
+  }
+  return -1;
+}
+
+}  // namespace
+
+bool is_recurrent(const std::string& type) { return find_cell(type) >= 0; }
+
+std::unique_ptr<Layer> make_recurrent(const LayerConfig& config) {
+  return std::make_unique<Recurrent>(config);
+}
+
+Recurrent::Recurrent(const LayerConfig& config)
+    : Layer(config),
+      cell_(find_cell(config.type)),
+      units_(positive_option(config, "units")),
+      layers_(config.integer("layers", 1)),
+      bidirectional_(config.flag("bidirectional", false)),
+      go_backwards_(config.flag("goBackwards", false)),
+      use_bias_(config.flag("useBias", true)),
+      return_sequences_(config.flag("returnSequences", false)),
+      merge_mode_(parse_merge_mode(config.text("mergeMode", "concat"))),
+      dropout_(static_cast<float>(range_option(config, "dropout", 0.0, 0.0, 1.0))) {
+  if (layers_ < 1 || layers_ > 64) {
+    throw Error("ERR_INVALID_ARGUMENT", "Expected 1 to 64 for \"layers\" of layer \"" + config.name +
+                                            "\" but received " + std::to_string(layers_));
+  }
+  if (bidirectional_ && go_backwards_) {
+    throw Error("ERR_INVALID_ARGUMENT",
+                "Expected either \"bidirectional\" or \"goBackwards\" for layer \"" + config.name +
+                    "\" but received both");
+  }
+  init_.kernel = config.text("kernelInitializer", init_.kernel);
+  init_.recurrent = config.text("recurrentInitializer", init_.recurrent);
+  init_.bias = config.text("biasInitializer", init_.bias);
+  init_.unit_bias_gate = config.integer("unitBiasGate", -1);
+}
+
+const CellInfo& Recurrent::info() const { return available_kernels().back()->cells[cell_]; }
+
+ValueShape Recurrent::build(const ValueShape& input, ParamTable& params) {
+  expect_floats(config_, input);
+  expect_steps(config_, input);
+  const int64_t slots = layers_ * directions();
+  weights_.reserve(slots);
+  for (int64_t slot = 0; slot < slots; ++slot) {
+    const int64_t layer = slot / directions();
+    const bool reverse = slot % directions() == 1;
+    weights_.emplace_back(cell_, layer == 0 ? input.features : output_features(), units_, use_bias_);
+    weights_.back().declare(params, info(), config_.name + ".",
+                            "_l" + std::to_string(layer) + (reverse ? "_reverse" : ""));
+  }
+  return {output_features(), return_sequences_, false};
+}
+
+void Recurrent::initialize(ParamTable& params, uint64_t seed, uint64_t index) const {
+  constexpr uint64_t kDrawsPerSlot = 32;
+  for (size_t slot = 0; slot < weights_.size(); ++slot) {
+    weights_[slot].initialize(params, info(), init_, seed, initializer_stream(index, slot * kDrawsPerSlot));
+  }
+}
+
+void Recurrent::pack(const ParamTable& params, const Kernels& kernels, int threads) {
+  for (RecurrentWeights& weights : weights_) weights.pack(params, kernels, threads);
+}
+
+std::vector<StateInfo> Recurrent::states() const {
+  std::vector<StateInfo> states;
+  for (int s = 0; s < info().states; ++s) {
+    states.push_back({info().state_names[s], layers_ * directions(), units_});
+  }
+  return states;
+}
+
+std::unique_ptr<LayerRun> Recurrent::make_run() const { return std::make_unique<RecurrentRun>(*this); }
+
+}  // namespace ostinato

@@ -1,0 +1,64 @@
+// The recurrent layer: any cell, stacked, in one direction or both.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/layer.h"
+#include "core/merge.h"
+#include "core/recurrent_weights.h"
+
+namespace ostinato {
+
+// Whether the type names a cell: the types of recurrent layers are the names of the cells.
+bool is_recurrent(const std::string& type);
+
+// Options: units, layers (1), bidirectional (false), mergeMode ("concat"), goBackwards (false; only
+// without bidirectional), dropout (0; between the stacked layers), useBias (true), returnSequences
+// (false), kernelInitializer, recurrentInitializer, biasInitializer, unitBiasGate (-1).
+//
+// Parameters, PyTorch's: weight_ih_l{k}, weight_hh_l{k}, bias_ih_l{k}, bias_hh_l{k}, each with the
+// suffix _reverse for the second direction. States: the cell's, slot = layer * directions + direction.
+//
+// goBackwards reverses every row by its own length; the output is in processing order, so its step
+// 0 belongs to the last input step, as in Keras. Without returnSequences the output of a direction
+// is that of the last step it processed; a row without steps gives zeros.
+class Recurrent : public Layer {
+ public:
+  explicit Recurrent(const LayerConfig& config);
+  ValueShape build(const ValueShape& input, ParamTable& params) override;
+  void initialize(ParamTable& params, uint64_t seed, uint64_t index) const override;
+  void pack(const ParamTable& params, const Kernels& kernels, int threads) override;
+  std::vector<StateInfo> states() const override;
+  std::unique_ptr<LayerRun> make_run() const override;
+  bool streamable() const override { return !bidirectional_ && !go_backwards_; }
+
+  int64_t units() const { return units_; }
+  int64_t layers() const { return layers_; }
+  int directions() const { return bidirectional_ ? 2 : 1; }
+  bool bidirectional() const { return bidirectional_; }
+  MergeMode merge_mode() const { return merge_mode_; }
+  bool go_backwards() const { return go_backwards_; }
+  bool return_sequences() const { return return_sequences_; }
+  float dropout() const { return dropout_; }
+  int64_t output_features() const {
+    return bidirectional_ && merge_mode_ == MergeMode::kConcat ? 2 * units_ : units_;
+  }
+  const RecurrentWeights& weights(size_t slot) const { return weights_[slot]; }
+
+ private:
+  const CellInfo& info() const;
+
+  int cell_;
+  int64_t units_, layers_;
+  bool bidirectional_, go_backwards_, use_bias_, return_sequences_;
+  MergeMode merge_mode_;
+  float dropout_;
+  RecurrentInit init_;
+  std::vector<RecurrentWeights> weights_;  // [layers * directions]
+};
+
+std::unique_ptr<Layer> make_recurrent(const LayerConfig& config);
+
+}  // namespace ostinato

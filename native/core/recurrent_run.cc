@@ -1,0 +1,163 @@
+#include "core/recurrent_run.h"
+
+#include <cstring>
+
+#include "core/dropout.h"
+
+namespace ostinato {
+
+RecurrentRun::RecurrentRun(const Recurrent& layer) : layer_(layer), levels_(layer.layers()) {
+  const size_t slots = layer.layers() * layer.directions();
+  recurrences_.reserve(slots);
+  for (size_t slot = 0; slot < slots; ++slot) {
+    const bool reverse = layer.go_backwards() || slot % layer.directions() == 1;
+    recurrences_.emplace_back(layer.weights(slot), reverse);
+  }
+}
+
+void RecurrentRun::plan_level(Workspace& workspace, const Pass& pass, size_t level) {
+  Level& it = levels_[level];
+  const bool last_step = is_top(level) && !layer_.return_sequences();
+  const int64_t rows = last_step ? pass.geometry->batch() : pass.geometry->rows();
+  const bool combines = layer_.bidirectional() && layer_.merge_mode() != MergeMode::kConcat;
+  for (int direction = 0; direction < layer_.directions(); ++direction) {
+    recurrence(level, direction).plan(workspace, pass);
+    if (last_step) workspace.want(&it.output[direction], rows, layer_.units(), Lifetime::kSaved);
+    if (pass.gradients && combines) {
+      workspace.want(&it.gradient[direction], rows, layer_.units(), Lifetime::kScratch);
+    }
+  }
+  const int64_t features = layer_.output_features();
+  if (layer_.bidirectional()) workspace.want(&it.merged, rows, features, Lifetime::kSaved);
+  if (!is_top(level) && drops(pass)) workspace.want(&it.dropped, rows, features, Lifetime::kSaved);
+  if (level > 0 && pass.gradients) {
+    workspace.want(&it.dinput, pass.geometry->rows(), features, Lifetime::kScratch);
+  }
+}
+
+void RecurrentRun::plan(Workspace& workspace, const Pass& pass) {
+  for (size_t level = 0; level < levels_.size(); ++level) plan_level(workspace, pass, level);
+  if (!layer_.go_backwards() || !layer_.return_sequences()) return;
+  workspace.want(&reversed_, pass.geometry->rows(), layer_.units(), Lifetime::kSaved);
+  if (pass.gradients) {
+    workspace.want(&dreversed_, pass.geometry->rows(), layer_.units(), Lifetime::kScratch);
+  }
+}
+
+void RecurrentRun::gather_last(const Pass& pass, size_t level, int direction) {
+  const Geometry& geometry = *pass.geometry;
+  const Matrix& output = levels_[level].output[direction];
+  for (int64_t b = 0; b < geometry.batch(); ++b) {
+    const float* last = recurrence(level, direction).last_output(geometry, b);
+    if (last != nullptr) {
+      std::memcpy(output.row(b), last, output.cols * sizeof(float));
+    } else {
+      std::memset(output.row(b), 0, output.cols * sizeof(float));
+    }
+  }
+}
+
+void RecurrentRun::reverse_rows(const Pass& pass, const Matrix& from, const Matrix& to) const {
+  const Geometry& geometry = *pass.geometry;
+  parallel_for(threads_for(from.rows * from.cols, pass.threads), geometry.steps(), 1,
+               [&](int64_t begin, int64_t end) {
+                 for (int64_t t = begin; t < end; ++t) {
+                   for (int64_t b = 0; b < geometry.active(t); ++b) {
+                     const int64_t mirrored = geometry.row(b, geometry.length(b) - 1 - t);
+                     std::memcpy(to.row(geometry.row(b, t)), from.row(mirrored), from.cols * sizeof(float));
+                   }
+                 }
+               });
+}
+
+Value RecurrentRun::forward(const Pass& pass, const ParamTable& /*params*/, const Value& input) {
+  Matrix x = input.floats;
+  for (size_t level = 0; level < levels_.size(); ++level) {
+    Level& it = levels_[level];
+    it.input = x;
+    const bool last_step = is_top(level) && !layer_.return_sequences();
+    for (int direction = 0; direction < layer_.directions(); ++direction) {
+      const Matrix output = recurrence(level, direction).forward(pass, x);
+      if (last_step) {
+        gather_last(pass, level, direction);
+      } else {
+        it.output[direction] = output;
+      }
+    }
+    x = it.output[0];
+    if (layer_.bidirectional()) {
+      merge(pass, layer_.merge_mode(), it.output[0], it.output[1], it.merged);
+      x = it.merged;
+    }
+    if (!is_top(level) && drops(pass)) {
+      drop_rows(pass, dropout_stream(pass.step, layer_.index(), level), layer_.dropout(), true, x, it.dropped);
+      x = it.dropped;
+    }
+  }
+  if (layer_.go_backwards() && layer_.return_sequences()) {
+    reverse_rows(pass, x, reversed_);
+    x = reversed_;
+  }
+  return {x, nullptr, x.rows};
+}
+
+void RecurrentRun::backward(const Pass& pass, const ParamTable& params, const Value& /*input*/,
+                            const Matrix& upstream, const Matrix& dx) {
+  Matrix dy = upstream;
+  if (layer_.go_backwards() && layer_.return_sequences()) {
+    reverse_rows(pass, dy, dreversed_);
+    dy = dreversed_;
+  }
+  for (size_t level = levels_.size(); level-- > 0;) {
+    Level& it = levels_[level];
+    if (!is_top(level) && drops(pass)) {
+      drop_rows(pass, dropout_stream(pass.step, layer_.index(), level), layer_.dropout(), true, dy, dy);
+    }
+    Matrix gradient[2] = {dy, {}};
+    if (layer_.bidirectional()) {
+      gradient[0] = it.gradient[0];
+      gradient[1] = it.gradient[1];
+      merge_backward(pass, layer_.merge_mode(), it.output[0], it.output[1], dy, gradient[0], gradient[1]);
+    }
+    const Matrix& dinput = level > 0 ? it.dinput : dx;
+    const bool last_step = is_top(level) && !layer_.return_sequences();
+    for (int direction = 0; direction < layer_.directions(); ++direction) {
+      Recurrence& run = recurrence(level, direction);
+      if (last_step) run.add_final_gradient(*pass.geometry, gradient[direction]);
+      run.backward(pass, params, it.input, last_step ? Matrix{} : gradient[direction], dinput, direction > 0);
+    }
+    dy = dinput;
+  }
+}
+
+// ---- states: slot = level * directions + direction -----------------------------------------------
+
+void RecurrentRun::set_initial_state(const Geometry& geometry, size_t state, const float* source) {
+  const int64_t slot_floats = geometry.batch() * layer_.units();
+  for (size_t slot = 0; slot < recurrences_.size(); ++slot) {
+    recurrences_[slot].set_initial(geometry, state, source == nullptr ? nullptr : source + slot * slot_floats);
+  }
+}
+
+void RecurrentRun::get_final_state(const Geometry& geometry, size_t state, float* destination) const {
+  const int64_t slot_floats = geometry.batch() * layer_.units();
+  for (size_t slot = 0; slot < recurrences_.size(); ++slot) {
+    recurrences_[slot].get_final(geometry, state, destination + slot * slot_floats);
+  }
+}
+
+void RecurrentRun::set_final_state_gradient(const Geometry& geometry, size_t state, const float* source) {
+  const int64_t slot_floats = geometry.batch() * layer_.units();
+  for (size_t slot = 0; slot < recurrences_.size(); ++slot) {
+    recurrences_[slot].set_final_gradient(geometry, state, source == nullptr ? nullptr : source + slot * slot_floats);
+  }
+}
+
+void RecurrentRun::get_initial_state_gradient(const Geometry& geometry, size_t state, float* destination) const {
+  const int64_t slot_floats = geometry.batch() * layer_.units();
+  for (size_t slot = 0; slot < recurrences_.size(); ++slot) {
+    recurrences_[slot].get_initial_gradient(geometry, state, destination + slot * slot_floats);
+  }
+}
+
+}  // namespace ostinato

@@ -1,0 +1,134 @@
+#include "core/recurrent_weights.h"
+
+#include <algorithm>
+
+#include "core/init.h"
+#include "core/parallel.h"
+
+namespace ostinato {
+
+GateMap::GateMap(int64_t units, int64_t width, int first, int last) {
+  const int64_t panels = padded(units) / width;
+  map_.reserve(panels * (last - first) * width);
+  for (int64_t panel = 0; panel < panels; ++panel) {
+    for (int gate = first; gate < last; ++gate) {
+      for (int64_t lane = 0; lane < width; ++lane) {
+        const int64_t unit = panel * width + lane;
+        map_.push_back(unit < units ? static_cast<int32_t>(gate * units + unit) : -1);
+      }
+    }
+  }
+}
+
+void RecurrentWeights::declare(ParamTable& params, const CellInfo& info, const std::string& prefix,
+                               const std::string& suffix) {
+  const int64_t gates = info.gates;
+  weight_ih_ = params.add(prefix + "weight_ih" + suffix, {gates * units_, inputs_}, ParamRole::kKernel);
+  weight_hh_ = params.add(prefix + "weight_hh" + suffix, {gates * units_, units_}, ParamRole::kRecurrent);
+  if (!use_bias_) return;
+  bias_ih_ = params.add(prefix + "bias_ih" + suffix, {gates * units_}, ParamRole::kBias);
+  bias_hh_ = params.add(prefix + "bias_hh" + suffix, {gates * units_}, ParamRole::kBias);
+}
+
+void RecurrentWeights::initialize(ParamTable& params, const CellInfo& info, const RecurrentInit& init,
+                                  uint64_t seed, uint64_t stream) const {
+  const int64_t gates = info.gates;
+  ostinato::initialize(init.kernel, params.value(weight_ih_), gates * units_, inputs_, 0.05, units_,
+                       RandomStream(seed, stream));
+  for (int64_t gate = 0; gate < gates; ++gate) {
+    ostinato::initialize(init.recurrent, params.value(weight_hh_) + gate * units_ * units_, units_,
+                         units_, 0.05, units_, RandomStream(seed, stream + 1 + gate));
+  }
+  if (!use_bias_) return;
+  ostinato::initialize(init.bias, params.value(bias_ih_), gates * units_, 1, 0.05, units_,
+                       RandomStream(seed, stream + kMaxGates + 1));
+  ostinato::initialize(init.bias, params.value(bias_hh_), gates * units_, 1, 0.05, units_,
+                       RandomStream(seed, stream + kMaxGates + 2));
+  if (init.unit_bias_gate >= 0 && init.unit_bias_gate < gates) {
+    float* bias = params.value(bias_ih_) + init.unit_bias_gate * units_;
+    std::fill(bias, bias + units_, 1.0f);
+  }
+}
+
+void RecurrentWeights::make_maps(const Kernels& kernels) {
+  if (!gate_maps_.empty()) return;
+  const CellInfo& info = kernels.cells[cell_];
+  for (int phase = 0; phase < info.phases; ++phase) {
+    gate_maps_.emplace_back(units_, kernels.width, info.phase_gates[phase], info.phase_gates[phase + 1]);
+  }
+  gate_maps_.emplace_back(units_, kernels.width, 0, info.gates);
+  for (int phase = 0; phase < info.phases; ++phase) {
+    const int64_t first = info.phase_gates[phase] * units_;
+    const int64_t last = info.phase_gates[phase + 1] * units_;
+    for (int64_t i = 0; i < gate_map().size(); ++i) {
+      const int32_t column = gate_map().data()[i];
+      phase_columns_[phase].push_back(column >= first && column < last ? column : -1);
+    }
+  }
+}
+
+void RecurrentWeights::pack_recurrent(const float* weight, const Kernels& kernels, int phase,
+                                      int threads) {
+  const int64_t columns = gate_maps_[phase].size();
+  const int64_t width = kernels.width;
+  const int64_t panels = padded(units_) / width;
+
+  PackArgs forward{};
+  forward.src = weight;
+  forward.src_ld = units_;
+  forward.map = gate_maps_[phase].data();
+  forward.transposed = true;
+  forward.k = units_;
+  forward.n = columns;
+  forward.width = columns / panels;
+  recurrent_forward_[phase].reserve(units_ * columns);
+  forward.dst = recurrent_forward_[phase].data();
+
+  PackArgs backward = forward;
+  backward.transposed = false;
+  backward.k = columns;
+  backward.n = padded(units_);
+  backward.n_source = units_;
+  backward.width = width;
+  recurrent_backward_[phase].reserve(columns * padded(units_));
+  backward.dst = recurrent_backward_[phase].data();
+
+  parallel_for(threads_for(16 * units_ * columns, threads), panels, 1, [&](int64_t begin, int64_t end) {
+    for (PackArgs args : {forward, backward}) {
+      args.panel_begin = begin;
+      args.panel_end = end;
+      kernels.pack(args);
+    }
+  });
+}
+
+void RecurrentWeights::pack_biases(const ParamTable& params, const Kernels& kernels) {
+  const CellInfo& info = kernels.cells[cell_];
+  const int64_t size = gate_map().size();
+  input_bias_.reserve(size);
+  recurrent_bias_.reserve(size);
+  const float* ih = params.value(bias_ih_);
+  const float* hh = params.value(bias_hh_);
+  for (int64_t i = 0; i < size; ++i) {
+    const int32_t column = gate_map().data()[i];
+    // A split cell keeps the recurrent bias with its recurrent product. Its joined gates begin
+    // their sums from the input projection, so theirs is merged too.
+    const bool apart = column >= 0 && (info.split_gates >> (column / units_) & 1) != 0;
+    input_bias_.data()[i] = column < 0 ? 0.0f : apart ? ih[column] : ih[column] + hh[column];
+    recurrent_bias_.data()[i] = column < 0 || !apart ? 0.0f : hh[column];
+  }
+}
+
+void RecurrentWeights::pack(const ParamTable& params, const Kernels& kernels, int threads) {
+  make_maps(kernels);
+  const int64_t columns = gate_map().size();
+  const float* input = params.value(weight_ih_);
+  input_forward_.pack(kernels, input, inputs_, true, inputs_, columns, gate_map().data(), -1, threads);
+  input_backward_.pack(kernels, input, inputs_, false, columns, inputs_, gate_map().data(), -1, threads);
+  for (int phase = 0; phase < kernels.cells[cell_].phases; ++phase) {
+    pack_recurrent(params.value(weight_hh_), kernels, phase, threads);
+  }
+  if (use_bias_) pack_biases(params, kernels);
+}
+
+}  // namespace ostinato

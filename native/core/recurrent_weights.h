@@ -1,0 +1,86 @@
+// The parameters of one direction of one recurrent layer, and their packed copies.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/gemm.h"
+#include "core/params.h"
+#include "kernels/kernels.h"
+
+namespace ostinato {
+
+// How the initial values are drawn, by the public names (core/init.h).
+struct RecurrentInit {
+  std::string kernel = "glorotUniform";
+  std::string recurrent = "orthogonal";  // of each gate's block
+  std::string bias = "zeros";
+  int64_t unit_bias_gate = -1;  // this gate's input bias begins at 1
+};
+
+// Maps between the two orders of gate columns. Public (PyTorch): gate-major, column g * H + u.
+// Internal: panel-interleaved, [panel][gate][V], units padded to Hp.
+class GateMap {
+ public:
+  // Columns of gates [first, last) of `gates`, `width` units to a panel.
+  GateMap(int64_t units, int64_t width, int first, int last);
+  int64_t size() const { return static_cast<int64_t>(map_.size()); }
+  // Public column of each internal one; -1 where a unit is padding.
+  const int32_t* data() const { return map_.data(); }
+
+ private:
+  std::vector<int32_t> map_;
+};
+
+class RecurrentWeights {
+ public:
+  // `cell` indexes the kernels' table of cells.
+  RecurrentWeights(int cell, int64_t inputs, int64_t units, bool use_bias)
+      : cell_(cell), inputs_(inputs), units_(units), use_bias_(use_bias) {}
+
+  // Adds weight_ih, weight_hh, bias_ih, bias_hh as "<prefix><name>_l<layer>[_reverse]".
+  void declare(ParamTable& params, const CellInfo& info, const std::string& prefix,
+               const std::string& suffix);
+  void initialize(ParamTable& params, const CellInfo& info, const RecurrentInit& init,
+                  uint64_t seed, uint64_t stream) const;
+  void pack(const ParamTable& params, const Kernels& kernels, int threads);
+
+  int cell() const { return cell_; }
+  int64_t inputs() const { return inputs_; }
+  int64_t units() const { return units_; }
+  bool use_bias() const { return use_bias_; }
+  int weight_ih() const { return weight_ih_; }
+  int weight_hh() const { return weight_hh_; }
+  int bias_ih() const { return bias_ih_; }
+  int bias_hh() const { return bias_hh_; }
+
+  // Valid after `pack`.
+  const PackedMatrix& input_forward() const { return input_forward_; }    // [I, G Hp]
+  const PackedMatrix& input_backward() const { return input_backward_; }  // [G Hp, I]
+  const float* input_bias() const { return use_bias_ ? input_bias_.data() : nullptr; }
+  const float* recurrent_bias() const { return use_bias_ ? recurrent_bias_.data() : nullptr; }
+  const float* recurrent_forward(int phase) const { return recurrent_forward_[phase].data(); }
+  const float* recurrent_backward(int phase) const { return recurrent_backward_[phase].data(); }
+  const GateMap& gate_map() const { return gate_maps_.back(); }  // all gates
+  // Of a phase's gates only, but over all internal columns: the others are -1.
+  const std::vector<int32_t>& phase_columns(int phase) const { return phase_columns_[phase]; }
+
+ private:
+  void make_maps(const Kernels& kernels);
+  void pack_recurrent(const float* weight, const Kernels& kernels, int phase, int threads);
+  void pack_biases(const ParamTable& params, const Kernels& kernels);
+
+  int cell_;
+  int64_t inputs_, units_;
+  bool use_bias_;
+  int weight_ih_ = -1, weight_hh_ = -1, bias_ih_ = -1, bias_hh_ = -1;
+
+  std::vector<GateMap> gate_maps_;  // of each phase, then of all gates
+  std::vector<int32_t> phase_columns_[kMaxPhases];
+  PackedMatrix input_forward_, input_backward_;
+  AlignedBuffer input_bias_, recurrent_bias_;
+  AlignedBuffer recurrent_forward_[kMaxPhases], recurrent_backward_[kMaxPhases];
+};
+
+}  // namespace ostinato

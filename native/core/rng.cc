@@ -1,0 +1,56 @@
+#include "core/rng.h"
+
+#include <cmath>
+#include <numbers>
+
+namespace ostinato {
+
+PhiloxBlock philox(uint64_t key, uint64_t counter_low, uint64_t counter_high) {
+  constexpr uint64_t kMultiplier0 = 0xD2511F53, kMultiplier1 = 0xCD9E8D57;
+  constexpr uint32_t kWeyl0 = 0x9E3779B9, kWeyl1 = 0xBB67AE85;
+  uint32_t k0 = static_cast<uint32_t>(key), k1 = static_cast<uint32_t>(key >> 32);
+  uint32_t c0 = static_cast<uint32_t>(counter_low), c1 = static_cast<uint32_t>(counter_low >> 32);
+  uint32_t c2 = static_cast<uint32_t>(counter_high), c3 = static_cast<uint32_t>(counter_high >> 32);
+  for (int round = 0; round < 10; ++round) {
+    const uint64_t p0 = kMultiplier0 * c0, p1 = kMultiplier1 * c2;
+    c0 = static_cast<uint32_t>(p1 >> 32) ^ c1 ^ k0;
+    c1 = static_cast<uint32_t>(p1);
+    c2 = static_cast<uint32_t>(p0 >> 32) ^ c3 ^ k1;
+    c3 = static_cast<uint32_t>(p0);
+    k0 += kWeyl0;
+    k1 += kWeyl1;
+  }
+  return {{c0, c1, c2, c3}};
+}
+
+double RandomStream::uniform(uint64_t index) const {
+  return philox(seed_, index >> 2, stream_).word[index & 3] * 0x1p-32;
+}
+
+double RandomStream::normal(uint64_t index) const {
+  const PhiloxBlock block = philox(seed_, index, stream_);
+  // The radius' uniform number gets 53 bits and lies in (0, 1]: the logarithm is always finite and
+  // the tails reach beyond eight deviations.
+  const uint64_t bits = (uint64_t{block.word[0]} << 21) ^ (block.word[1] >> 11);
+  const double u = static_cast<double>(bits + 1) * 0x1p-53;
+  const double angle = 2.0 * std::numbers::pi * (block.word[2] * 0x1p-32);
+  return std::sqrt(-2.0 * std::log(u)) * std::cos(angle);
+}
+
+void RandomStream::fill_uniform(float* x, int64_t n, double low, double high) const {
+  const auto limit = static_cast<float>(high);
+  for (int64_t i = 0; i < n; ++i) {
+    const auto value =
+        static_cast<float>(low + (high - low) * uniform(static_cast<uint64_t>(i)));
+    // Rounding to float may reach the open end.
+    x[i] = value < limit ? value : std::nextafter(limit, static_cast<float>(low));
+  }
+}
+
+void RandomStream::fill_normal(float* x, int64_t n, double deviation) const {
+  for (int64_t i = 0; i < n; ++i) {
+    x[i] = static_cast<float>(deviation * normal(static_cast<uint64_t>(i)));
+  }
+}
+
+}  // namespace ostinato

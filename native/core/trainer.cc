@@ -1,0 +1,57 @@
+#include "core/trainer.h"
+
+#include <cmath>
+#include <limits>
+
+#include "core/error.h"
+
+namespace ostinato {
+
+namespace {
+
+const StateValues kZeros;
+
+}  // namespace
+
+Trainer::Trainer(std::shared_ptr<Network> network, const LossConfig& loss,
+                 const OptimizerConfig& optimizer)
+    : network_(network),
+      executor_(network),
+      loss_(loss, network->kernels()),
+      optimizer_(optimizer, network->kernels(), network->params()) {}
+
+StepResult Trainer::step(const Dataset& data, const int32_t* samples, int64_t count,
+                         double learning_rate, bool carry_state, bool update_diverged, int threads,
+                         const std::atomic<bool>* cancel) {
+  batch_.assemble(data, samples, count, network_->output_shape().timed);
+  executor_.set_initial_states(carry_state ? carried_ : kZeros, count);
+
+  RunOptions options;
+  options.threads = threads;
+  options.training = true;
+  options.gradients = true;
+  options.step = static_cast<uint64_t>(steps_);
+  options.cancel = cancel;
+  const Value output = executor_.forward(batch_.geometry(), batch_.input(), options);
+
+  StepResult result;
+  const Matrix gradient = executor_.output_gradient();
+  result.loss = loss_.evaluate(output.floats, batch_.targets(), gradient, threads);
+  result.diverged = !std::isfinite(result.loss.sum);
+  if (result.diverged && !update_diverged) {
+    result.gradient_norm = std::numeric_limits<double>::quiet_NaN();
+    return result;
+  }
+  executor_.backward(gradient);
+  // The last moment at which the parameters are still those of the step before.
+  if (cancel != nullptr && cancel->load(std::memory_order_relaxed)) throw Cancelled();
+  result.gradient_norm =
+      optimizer_.update(network_->params(), learning_rate, threads, !update_diverged);
+  result.diverged = result.diverged || !std::isfinite(result.gradient_norm);
+  if (result.diverged && !update_diverged) return result;
+  if (carry_state) executor_.get_final_states(carried_);
+  ++steps_;
+  return result;
+}
+
+}  // namespace ostinato

@@ -1,0 +1,170 @@
+#include "core/gemm.h"
+
+#include <gtest/gtest.h>
+
+#include "test/core_problem.h"
+
+namespace ostinato::test {
+namespace {
+
+class Gemm : public EveryIsa {};
+OSTINATO_EVERY_ISA(Gemm);
+
+struct Size {
+  int64_t m, n, k;
+};
+
+reference::Vector product(const reference::Matrix& a, const reference::Matrix& b,
+                          const reference::Vector& bias, double old) {
+  reference::Vector c;
+  for (size_t i = 0; i < a.rows(); ++i) {
+    for (size_t j = 0; j < b.cols(); ++j) {
+      double sum = old + (bias.empty() ? 0.0 : bias[j]);
+      for (size_t k = 0; k < a.cols(); ++k) sum += a(i, k) * b(k, j);
+      c.push_back(sum);
+    }
+  }
+  return c;
+}
+
+reference::Matrix transpose(const reference::Matrix& a) {
+  reference::Matrix t(a.cols(), a.rows());
+  for (size_t i = 0; i < a.rows(); ++i) {
+    for (size_t j = 0; j < a.cols(); ++j) t(j, i) = a(i, j);
+  }
+  return t;
+}
+
+std::vector<float> flat(const reference::Matrix& a) {
+  return {a.values().begin(), a.values().end()};
+}
+
+TEST_P(Gemm, MultipliesAnySizeOnAnyNumberOfThreads) {
+  const int64_t w = kernels().gemm_width, r = kernels().gemm_rows;
+  reference::RandomSource random(3);
+  for (const Size& size : {Size{1, 1, 1}, Size{r, w, 3}, Size{r + 1, w + 1, 7}, Size{1, 5 * w + 3, 40},
+                           Size{2 * r - 1, w - 1, 600}, Size{5 * r + 2, 3, 1}, Size{3, w, 0},
+                           Size{200, 3 * w + 5, 129}, Size{2, 40 * w + 1, 700}}) {
+    const reference::Matrix a = random.matrix(size.m, size.k), b = random.matrix(size.k, size.n);
+    const reference::Vector bias = random.vector(size.n);
+    const std::vector<float> bias_floats(bias.begin(), bias.end());
+    const Rows a_rows(a);
+    for (const bool transposed : {false, true}) {
+      const std::vector<float> source = flat(transposed ? transpose(b) : b);
+      const int64_t ld = transposed ? size.k : size.n;
+      PackedMatrix packed, packed_by_three;
+      packed.pack(kernels(), source.data(), ld, transposed, size.k, size.n);
+      packed_by_three.pack(kernels(), source.data(), ld, transposed, size.k, size.n, nullptr, -1, 3);
+      std::vector<std::vector<uint32_t>> results;
+      for (const int threads : {1, 2, 7}) {
+        Rows c(size.m, size.n);
+        multiply(kernels(), threads, a_rows.view, threads == 2 ? packed_by_three : packed,
+                 bias_floats.data(), false, c.view);
+        OSTINATO_EXPECT_CLOSE(vector_of(c.view), product(a, b, bias, 0), 2e-6);
+        for (int64_t i = 0; i < size.m; ++i) {
+          for (int64_t j = size.n; j < c.view.ld; ++j) EXPECT_TRUE(std::isnan(c.view.row(i)[j]));
+        }
+        multiply(kernels(), threads, a_rows.view, packed, nullptr, false, c.view);
+        OSTINATO_EXPECT_CLOSE(vector_of(c.view), product(a, b, {}, 0), 2e-6);
+        for (int64_t i = 0; i < size.m; ++i) std::fill_n(c.view.row(i), size.n, 0.5f);
+        multiply(kernels(), threads, a_rows.view, packed, bias_floats.data(), true, c.view);
+        OSTINATO_EXPECT_CLOSE(vector_of(c.view), product(a, b, bias, 0.5), 2e-6);
+        results.emplace_back();
+        for (int64_t i = 0; i < size.m; ++i) {
+          const auto bits = bits_of(c.view.row(i), size.n);
+          results.back().insert(results.back().end(), bits.begin(), bits.end());
+        }
+      }
+      EXPECT_EQ(results[0], results[1]);
+      EXPECT_EQ(results[0], results[2]);
+    }
+  }
+}
+
+TEST_P(Gemm, PacksThroughAMap) {
+  reference::RandomSource random(4);
+  const reference::Matrix source = random.matrix(3, 5), a = random.matrix(2, 5);
+  const std::vector<int32_t> map{2, -1, 0, 1, 2};
+  PackedMatrix packed;
+  packed.pack(kernels(), flat(source).data(), 5, true, 5, 5, map.data());
+  Rows c(2, 5);
+  multiply(kernels(), 1, Rows(a).view, packed, nullptr, false, c.view);
+  reference::Matrix b(5, 5);
+  for (size_t n = 0; n < 5; ++n) {
+    for (size_t k = 0; k < 5; ++k) b(k, n) = map[n] < 0 ? 0.0 : source(map[n], k);
+  }
+  OSTINATO_EXPECT_CLOSE(vector_of(c.view), product(a, b, {}, 0), 2e-6);
+}
+
+TEST_P(Gemm, MultipliesByTheTranspose) {
+  const int64_t w = kernels().gemm_width, r = kernels().gemm_rows;
+  reference::RandomSource random(5);
+  for (const Size& size : {Size{1, 1, 1}, Size{r + 1, w + 1, 300}, Size{3, 2, 0}, Size{90 * r, 5, 9},
+                           Size{2, 30 * w + 7, 513}, Size{150, 70, 200}}) {
+    const reference::Matrix a = random.matrix(size.k, size.m), b = random.matrix(size.k, size.n);
+    std::vector<std::vector<uint32_t>> results;
+    for (const int threads : {1, 2, 7}) {
+      AlignedBuffer scratch;
+      scratch.reserve(multiply_tn_scratch(kernels(), threads));
+      std::vector<float> c(size.m * size.n, 0.25f);
+      multiply_tn(kernels(), threads, Rows(a).view, Rows(b).view, nullptr, true, c.data(), size.n,
+                  scratch.data());
+      OSTINATO_EXPECT_CLOSE(reference::Vector(c.begin(), c.end()),
+                            product(transpose(a), b, {}, 0.25), 2e-6);
+      multiply_tn(kernels(), threads, Rows(a).view, Rows(b).view, nullptr, false, c.data(), size.n,
+                  scratch.data());
+      OSTINATO_EXPECT_CLOSE(reference::Vector(c.begin(), c.end()), product(transpose(a), b, {}, 0),
+                            2e-6);
+      results.push_back(bits_of(c.data(), size.m * size.n));
+    }
+    EXPECT_EQ(results[0], results[1]);
+    EXPECT_EQ(results[0], results[2]);
+  }
+}
+
+TEST_P(Gemm, PutsRowsOfATransposedProductWhereTheMapSays) {
+  reference::RandomSource random(6);
+  const reference::Matrix a = random.matrix(8, 3), b = random.matrix(8, 2);
+  const std::vector<int32_t> map{1, -1, 0};
+  AlignedBuffer scratch;
+  scratch.reserve(multiply_tn_scratch(kernels(), 1));
+  std::vector<float> c(4, 0.0f);
+  multiply_tn(kernels(), 1, Rows(a).view, Rows(b).view, map.data(), true, c.data(), 2,
+              scratch.data());
+  const reference::Vector full = product(transpose(a), b, {}, 0);
+  OSTINATO_EXPECT_CLOSE(reference::Vector(c.begin(), c.end()),
+                        (reference::Vector{full[4], full[5], full[0], full[1]}), 2e-6);
+}
+
+TEST_P(Gemm, SumsColumns) {
+  reference::RandomSource random(7);
+  for (const Size& size : {Size{0, 5, 0}, Size{1, 1, 0}, Size{5, 17, 0}, Size{3000, 150, 0}}) {
+    const reference::Matrix x = random.matrix(size.m, size.n);
+    reference::Vector want(size.n, 1.0);
+    for (int64_t i = 0; i < size.m; ++i) {
+      for (int64_t j = 0; j < size.n; ++j) want[j] += x(i, j);
+    }
+    std::vector<std::vector<uint32_t>> results;
+    for (const int threads : {1, 2, 7}) {
+      std::vector<float> sums(size.n + 1, 1.0f);
+      column_sums(kernels(), threads, Rows(x).view, nullptr, true, sums.data());
+      EXPECT_EQ(sums.back(), 1.0f);
+      sums.pop_back();
+      OSTINATO_EXPECT_CLOSE(reference::Vector(sums.begin(), sums.end()), want, 1e-5);
+      results.push_back(bits_of(sums.data(), size.n));
+    }
+    EXPECT_EQ(results[0], results[1]);
+    EXPECT_EQ(results[0], results[2]);
+  }
+}
+
+TEST(Threads, SmallWorkStaysOnOne) {
+  EXPECT_EQ(threads_for(0, 8), 1);
+  EXPECT_EQ(threads_for(kWorkPerThread, 8), 1);
+  EXPECT_EQ(threads_for(3 * kWorkPerThread, 8), 3);
+  EXPECT_EQ(threads_for(100 * kWorkPerThread, 8), 8);
+  EXPECT_EQ(threads_for(100 * kWorkPerThread, 0), 1);
+}
+
+}  // namespace
+}  // namespace ostinato::test
