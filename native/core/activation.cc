@@ -31,11 +31,10 @@ Activation activation_option(const LayerConfig& config) {
 void activate(const Kernels& kernels, int threads, Activation kind, const Matrix& x,
               const Matrix& y) {
   if (kind == Activation::kLinear && x.data == y.data) return;
-  parallel_for(threads_for(kCost * x.rows * x.cols, threads), x.rows, 1,
-               [&](int64_t begin, int64_t end) {
-                 kernels.activation(
-                     {kind, end - begin, x.cols, x.row(begin), x.ld, y.row(begin), y.ld});
-               });
+  parallel_for(
+      threads_for(kCost * x.rows * x.cols, threads), x.rows, 1, [&](int64_t begin, int64_t end) {
+        kernels.activation({kind, end - begin, x.cols, x.row(begin), x.ld, y.row(begin), y.ld});
+      });
 }
 
 void activate_backward(const Kernels& kernels, int threads, Activation kind, const Matrix& x,

@@ -39,7 +39,8 @@ double LayerConfig::number(const std::string& key, double otherwise) const {
   const Option* option = find(*this, key);
   if (option == nullptr) return otherwise;
   const double* value = std::get_if<double>(option);
-  if (value == nullptr || !std::isfinite(*value)) wrong_kind(*this, key, "a finite number", *option);
+  if (value == nullptr || !std::isfinite(*value))
+    wrong_kind(*this, key, "a finite number", *option);
   return *value;
 }
 

@@ -43,13 +43,14 @@ void check_inputs(const Dataset& data, const ValueShape& input, int64_t vocabula
              " for the model's input but received " + (data.tokens ? "token ids" : "features"));
   }
   if (!data.tokens && data.features != input.features) {
-    mismatch("Expected " + text(input.features) + " features a step for the model's input but received " +
-             text(data.features));
+    mismatch("Expected " + text(input.features) +
+             " features a step for the model's input but received " + text(data.features));
   }
   for (size_t i = 0; i < data.length.size(); ++i) {
     if (input.timed ? data.length[i] >= 0 : data.length[i] == 1) continue;
-    mismatch(std::string("Expected a length of ") + (input.timed ? "at least 0" : "1") + " at sample " + text(static_cast<int64_t>(i)) +
-             " but received " + text(data.length[i]));
+    mismatch(std::string("Expected a length of ") + (input.timed ? "at least 0" : "1") +
+             " at sample " + text(static_cast<int64_t>(i)) + " but received " +
+             text(data.length[i]));
   }
   const auto stored = static_cast<int64_t>(data.tokens ? data.input_tokens.size()
                                                        : data.input_floats.size() / data.features);
@@ -91,8 +92,8 @@ void check_targets(const Dataset& data, const ValueShape& output) {
   }
   const std::vector<int32_t>& label =
       data.targets_are_inputs ? data.input_tokens : data.target_labels;
-  const auto stored = static_cast<int64_t>(labels ? label.size()
-                                                  : data.target_floats.size() / data.target_features);
+  const auto stored = static_cast<int64_t>(
+      labels ? label.size() : data.target_floats.size() / data.target_features);
   check_windows("targets", data.target_offset, data.length, output.timed, stored);
   check_rows("sample weights", data.weights.size(), stored);
   check_rows("mask", data.mask.size(), stored);
@@ -103,10 +104,10 @@ void check_targets(const Dataset& data, const ValueShape& output) {
       const int64_t row = data.target_offset[i] + t;
       if (!data.mask.empty() && data.mask[row] == 0.0f) continue;
       if (label[row] >= 0 && label[row] < output.features) continue;
-      throw Error("ERR_INVALID_ARGUMENT",
-                  "Expected a label in [0, " + text(output.features) + ") at sample " + text(i) +
-                      (output.timed ? ", step " + text(t) : "") + " but received " +
-                      text(label[row]));
+      throw Error("ERR_INVALID_ARGUMENT", "Expected a label in [0, " + text(output.features) +
+                                              ") at sample " + text(i) +
+                                              (output.timed ? ", step " + text(t) : "") +
+                                              " but received " + text(label[row]));
     }
   }
 }
@@ -151,8 +152,8 @@ void Batch::assemble_inputs(const Dataset& data, const int32_t* samples, int64_t
       if (data.tokens) {
         tokens_[row] = data.input_tokens[offset + t];
       } else {
-        std::memcpy(input_.floats.row(row),
-                    data.input_floats.data() + (offset + t) * data.features, bytes);
+        std::memcpy(input_.floats.row(row), data.input_floats.data() + (offset + t) * data.features,
+                    bytes);
       }
     }
   }

@@ -27,7 +27,7 @@ struct Dataset {
   TargetKind target_kind = TargetKind::kNone;
   bool target_timed = false;
   int64_t target_features = 1;
-  bool targets_are_inputs = false;   // labels are read from input_tokens (language models)
+  bool targets_are_inputs = false;  // labels are read from input_tokens (language models)
   std::vector<int32_t> target_labels;
   std::vector<float> target_floats;
   std::vector<int64_t> target_offset;  // [samples]

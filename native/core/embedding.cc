@@ -53,10 +53,9 @@ class EmbeddingRun : public LayerRun {
   void check(const Value& input) const {
     for (int64_t row = 0; row < input.rows; ++row) {
       if (input.tokens[row] >= 0 && input.tokens[row] < layer_.input_dim_) continue;
-      throw Error("ERR_INVALID_ARGUMENT", "Expected a token id in [0, " +
-                                              std::to_string(layer_.input_dim_) +
-                                              ") but received " +
-                                              std::to_string(input.tokens[row]));
+      throw Error("ERR_INVALID_ARGUMENT",
+                  "Expected a token id in [0, " + std::to_string(layer_.input_dim_) +
+                      ") but received " + std::to_string(input.tokens[row]));
     }
   }
 

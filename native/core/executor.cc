@@ -13,15 +13,14 @@ namespace {
 
 // Embeddings clear what they wrote themselves: their gradients are large and mostly zero.
 void clear_gradients(const ParamTable& params, int threads) {
-  parallel_for(threads_for(params.size(), threads), params.size(), kPad,
-               [&](int64_t begin, int64_t end) {
-                 for_each_part(params.entries(), begin, end,
-                               [&](const ParamEntry& entry, int64_t from, int64_t to) {
-                                 if (entry.role == ParamRole::kEmbedding) return;
-                                 std::fill(params.gradients() + from, params.gradients() + to,
-                                           0.0f);
-                               });
-               });
+  parallel_for(
+      threads_for(params.size(), threads), params.size(), kPad, [&](int64_t begin, int64_t end) {
+        for_each_part(params.entries(), begin, end,
+                      [&](const ParamEntry& entry, int64_t from, int64_t to) {
+                        if (entry.role == ParamRole::kEmbedding) return;
+                        std::fill(params.gradients() + from, params.gradients() + to, 0.0f);
+                      });
+      });
 }
 
 }  // namespace

@@ -16,10 +16,10 @@ using StateValues = std::vector<std::vector<float>>;
 
 struct RunOptions {
   int threads = 1;
-  bool training = false;       // dropout on
-  bool gradients = false;      // backward will follow
-  bool input_gradient = false; // backward also gives the gradient of a float input
-  uint64_t step = 0;           // of dropout masks
+  bool training = false;        // dropout on
+  bool gradients = false;       // backward will follow
+  bool input_gradient = false;  // backward also gives the gradient of a float input
+  uint64_t step = 0;            // of dropout masks
   const std::atomic<bool>* cancel = nullptr;
 };
 

@@ -16,7 +16,8 @@ struct Grid {
   int rows, cols;
   Grid(int threads, int64_t row_tiles, int64_t col_tiles) {
     rows = static_cast<int>(std::clamp<int64_t>(row_tiles, 1, threads));
-    cols = static_cast<int>(std::clamp<int64_t>(threads / rows, 1, std::max<int64_t>(col_tiles, 1)));
+    cols =
+        static_cast<int>(std::clamp<int64_t>(threads / rows, 1, std::max<int64_t>(col_tiles, 1)));
   }
   int parts() const { return rows * cols; }
   Member row_member(int part) const { return {part / cols, rows}; }

@@ -25,8 +25,8 @@ struct Pass {
   const Kernels* kernels = nullptr;
   const Geometry* geometry = nullptr;
   int threads = 1;
-  bool training = false;   // dropout active
-  bool gradients = false;  // keep what the backward pass needs
+  bool training = false;        // dropout active
+  bool gradients = false;       // keep what the backward pass needs
   uint64_t seed = 0, step = 0;  // of dropout masks
   const std::atomic<bool>* cancel = nullptr;
 
@@ -51,7 +51,8 @@ class Layer {
   explicit Layer(LayerConfig config) : config_(std::move(config)) {}
   virtual ~Layer() = default;
 
-  // Checks the input's shape (throws ERR_SHAPE_MISMATCH), declares parameters, returns the output's.
+  // Checks the input's shape (throws ERR_SHAPE_MISMATCH), declares parameters, returns the
+  // output's.
   virtual ValueShape build(const ValueShape& input, ParamTable& params) = 0;
   // Draws initial values; `index` is the layer's place in the model (a stream of random numbers).
   virtual void initialize(ParamTable& params, uint64_t seed, uint64_t index) const;

@@ -28,11 +28,10 @@ void check(LossKind kind, const Matrix& x, const Targets& targets) {
     throw Error("ERR_SHAPE_MISMATCH", "Expected integer labels as targets of this loss");
   }
   if (!sparse && targets.dense.cols != x.cols) {
-    throw Error("ERR_SHAPE_MISMATCH", "Expected targets of " + std::to_string(x.cols) +
-                                          " features for this loss but received " +
-                                          (targets.labels != nullptr
-                                               ? "integer labels"
-                                               : std::to_string(targets.dense.cols)));
+    throw Error(
+        "ERR_SHAPE_MISMATCH",
+        "Expected targets of " + std::to_string(x.cols) + " features for this loss but received " +
+            (targets.labels != nullptr ? "integer labels" : std::to_string(targets.dense.cols)));
   }
 }
 
@@ -42,8 +41,7 @@ float weight(const Targets& targets, int64_t row) {
 
 }  // namespace
 
-Loss::Loss(const LossConfig& config, const Kernels& kernels)
-    : config_(config), kernels_(kernels) {}
+Loss::Loss(const LossConfig& config, const Kernels& kernels) : config_(config), kernels_(kernels) {}
 
 LossValue Loss::evaluate(const Matrix& x, const Targets& targets, const Matrix& dx, int threads) {
   check(config_.kind, x, targets);
@@ -54,8 +52,7 @@ LossValue Loss::evaluate(const Matrix& x, const Targets& targets, const Matrix& 
   scale_.resize(x.rows);
   correct_.resize(x.rows);
   for (int64_t row = 0; row < x.rows; ++row) {
-    scale_[row] =
-        counts(targets, row) ? static_cast<float>(weight(targets, row) * share) : 0.0f;
+    scale_[row] = counts(targets, row) ? static_cast<float>(weight(targets, row) * share) : 0.0f;
   }
   const bool categorical = is_categorical(config_.kind);
   parallel_for(threads_for(kCost * x.rows * x.cols, threads), x.rows, 1,

@@ -25,9 +25,9 @@ struct Targets {
 };
 
 struct LossValue {
-  double sum = 0;      // of weight * row loss over rows that count
-  int64_t count = 0;   // rows that count
-  int64_t correct = 0; // of those, arg max right (categorical losses)
+  double sum = 0;       // of weight * row loss over rows that count
+  int64_t count = 0;    // rows that count
+  int64_t correct = 0;  // of those, arg max right (categorical losses)
   double mean() const { return count ? sum / static_cast<double>(count) : 0.0; }
 };
 

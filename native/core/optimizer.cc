@@ -84,23 +84,22 @@ double Optimizer::update(ParamTable& params, double learning_rate, int threads,
   args.bias1 = static_cast<float>(1.0 - std::pow(config_.beta1, t));
   args.bias2 = static_cast<float>(1.0 - std::pow(config_.beta2, t));
   args.epsilon = static_cast<float>(config_.epsilon);
-  parallel_for(
-      threads_for(kUpdateCost * params.size(), threads), params.size(), kPad,
-      [&](int64_t begin, int64_t end) {
-        for_each_part(params.entries(), begin, end,
-                      [&](const ParamEntry& entry, int64_t from, int64_t to) {
-                        OptimizerArgs part = args;
-                        const bool decays = config_.decay_all || entry.decays();
-                        part.weight_decay =
-                            decays ? static_cast<float>(config_.weight_decay) : 0.0f;
-                        part.n = to - from;
-                        part.p = params.values() + from;
-                        part.g = params.gradients() + from;
-                        part.m = m_.size() > 0 ? m_.data() + from : nullptr;
-                        part.v = v_.size() > 0 ? v_.data() + from : nullptr;
-                        kernels_.optimize(part);
-                      });
-      });
+  parallel_for(threads_for(kUpdateCost * params.size(), threads), params.size(), kPad,
+               [&](int64_t begin, int64_t end) {
+                 for_each_part(params.entries(), begin, end,
+                               [&](const ParamEntry& entry, int64_t from, int64_t to) {
+                                 OptimizerArgs part = args;
+                                 const bool decays = config_.decay_all || entry.decays();
+                                 part.weight_decay =
+                                     decays ? static_cast<float>(config_.weight_decay) : 0.0f;
+                                 part.n = to - from;
+                                 part.p = params.values() + from;
+                                 part.g = params.gradients() + from;
+                                 part.m = m_.size() > 0 ? m_.data() + from : nullptr;
+                                 part.v = v_.size() > 0 ? v_.data() + from : nullptr;
+                                 kernels_.optimize(part);
+                               });
+               });
   params.touch();
   return norm;
 }

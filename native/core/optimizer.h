@@ -35,7 +35,8 @@ class Optimizer {
   int64_t steps() const { return steps_; }
   void set_steps(int64_t steps) { steps_ = steps; }
   int slot_count() const;
-  const char* slot_name(int slot) const;  // SGD "momentum"; RMSprop "velocity", "momentum"; Adam "m", "v"
+  const char* slot_name(
+      int slot) const;  // SGD "momentum"; RMSprop "velocity", "momentum"; Adam "m", "v"
   float* slot(int slot) const;
 
  private:

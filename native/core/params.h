@@ -28,14 +28,15 @@ class ParamTable {
   void realise();  // allocates values and gradients, zeroed
 
   const std::vector<ParamEntry>& entries() const { return entries_; }
-  int64_t size() const { return size_; }    // floats in a flat buffer, gaps between entries included
-  int64_t count() const;                    // parameters, gaps not counted
+  int64_t size() const { return size_; }  // floats in a flat buffer, gaps between entries included
+  int64_t count() const;                  // parameters, gaps not counted
   float* value(int index) const { return values_.data() + entries_[index].offset; }
   float* gradient(int index) const { return gradients_.data() + entries_[index].offset; }
   float* values() const { return values_.data(); }
   float* gradients() const { return gradients_.data(); }
 
-  // Bumped by whoever changes the values; packed copies compare it with the version they were made of.
+  // Bumped by whoever changes the values; packed copies compare it with the version they were made
+  // of.
   uint64_t version() const { return version_; }
   void touch() { ++version_; }
 

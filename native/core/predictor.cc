@@ -41,8 +41,7 @@ Predictor::Predictor(std::shared_ptr<Network> network) : executor_(std::move(net
 
 void Predictor::predict(const Dataset& data, const int32_t* samples, int64_t count, int64_t steps,
                         const StateValues& initial_states, int threads,
-                        const std::atomic<bool>* cancel, float* output,
-                        StateValues* final_states) {
+                        const std::atomic<bool>* cancel, float* output, StateValues* final_states) {
   const bool timed = executor_.network().output_shape().timed;
   batch_.assemble_inputs(data, samples, count);
   expect_steps(batch_.geometry(), timed, steps);

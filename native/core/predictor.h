@@ -29,8 +29,8 @@ class Predictor {
 
   struct Gradients {
     LossValue loss;
-    std::vector<float> input;     // [count, steps, features]; empty for tokens
-    StateValues initial_states;   // as the states
+    std::vector<float> input;    // [count, steps, features]; empty for tokens
+    StateValues initial_states;  // as the states
   };
   // Loss and gradients with dropout off; those of the parameters are left in the table.
   Gradients gradients(const Dataset& data, const int32_t* samples, int64_t count, int64_t steps,

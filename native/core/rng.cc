@@ -40,8 +40,7 @@ double RandomStream::normal(uint64_t index) const {
 void RandomStream::fill_uniform(float* x, int64_t n, double low, double high) const {
   const auto limit = static_cast<float>(high);
   for (int64_t i = 0; i < n; ++i) {
-    const auto value =
-        static_cast<float>(low + (high - low) * uniform(static_cast<uint64_t>(i)));
+    const auto value = static_cast<float>(low + (high - low) * uniform(static_cast<uint64_t>(i)));
     // Rounding to float may reach the open end.
     x[i] = value < limit ? value : std::nextafter(limit, static_cast<float>(low));
   }

@@ -20,7 +20,8 @@ struct StepResult {
 
 class Trainer {
  public:
-  Trainer(std::shared_ptr<Network> network, const LossConfig& loss, const OptimizerConfig& optimizer);
+  Trainer(std::shared_ptr<Network> network, const LossConfig& loss,
+          const OptimizerConfig& optimizer);
 
   // One step on the given samples. carry_state: the rows begin with the final states of the step
   // before (truncated BPTT; the same number of rows, else ERR_SHAPE_MISMATCH), not with zeros.

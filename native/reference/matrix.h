@@ -30,8 +30,9 @@ class Matrix {
 
   size_t rows() const { return rows_; }
   size_t cols() const { return cols_; }
-  const Vector& values() const { return values_; }
-  Vector& values() { return values_; }
+  const Vector& values() const& { return values_; }
+  Vector& values() & { return values_; }
+  Vector values() && { return std::move(values_); }
 
   double operator()(size_t row, size_t col) const { return values_[index(row, col)]; }
   double& operator()(size_t row, size_t col) { return values_[index(row, col)]; }

@@ -15,8 +15,8 @@
 
 namespace ostinato {
 
-// Sets flush-to-zero (results) and, on x86, denormals-are-zero (operands; ARM's flush-to-zero covers
-// both) on the calling thread, and restores its previous mode at the end of the scope.
+// Sets flush-to-zero (results) and, on x86, denormals-are-zero (operands; ARM's flush-to-zero
+// covers both) on the calling thread, and restores its previous mode at the end of the scope.
 //
 // The mode belongs to a thread and is not inherited by threads of an existing pool, so each worker
 // opens its own scope inside the parallel region. On other processors the class does nothing.
@@ -48,9 +48,7 @@ class ScopedFlushDenormals {
 #elif defined(_M_ARM64)
   static constexpr std::uint64_t kFlushBits = std::uint64_t{1} << 24;  // FPCR: FZ is bit 24
   static constexpr int kFpcr = 0x5A20;  // op0 3, op1 3, CRn 4, CRm 4, op2 0
-  static std::uint64_t read() noexcept {
-    return static_cast<std::uint64_t>(_ReadStatusReg(kFpcr));
-  }
+  static std::uint64_t read() noexcept { return static_cast<std::uint64_t>(_ReadStatusReg(kFpcr)); }
   static void write(std::uint64_t mode) noexcept {
     _WriteStatusReg(kFpcr, static_cast<__int64>(mode));
   }

@@ -57,7 +57,8 @@
 //                                  1/2 <= |x| <= 2: neither overflows nor underflows on the way, so
 //                                  x * 2^128 may be finite and x * 2^-140 is the right subnormal.
 //                                  NaN in x gives NaN.
-//   Vf scale_pow2_biased(x, t)     x * 2^n for t = n + kPow2Bias, that is, for an integer n that was
+//   Vf scale_pow2_biased(x, t)     x * 2^n for t = n + kPow2Bias, that is, for an integer n that
+//   was
 //                                  just made by adding kPow2Bias to a float and letting the sum
 //                                  round; n in [-126, 127], one multiplication. For n = -127 the
 //                                  factor is 0, for n = 128 inf. NaN in x gives NaN.

@@ -28,9 +28,7 @@ OSTINATO_INLINE __m256i first_lanes(int n) {
 OSTINATO_INLINE Vf load(const float* p) { return {_mm256_loadu_ps(p)}; }
 OSTINATO_INLINE void store(float* p, Vf a) { _mm256_storeu_ps(p, a.v); }
 OSTINATO_INLINE Vf load_n(const float* p, int n) { return {_mm256_maskload_ps(p, first_lanes(n))}; }
-OSTINATO_INLINE void store_n(float* p, Vf a, int n) {
-  _mm256_maskstore_ps(p, first_lanes(n), a.v);
-}
+OSTINATO_INLINE void store_n(float* p, Vf a, int n) { _mm256_maskstore_ps(p, first_lanes(n), a.v); }
 OSTINATO_INLINE void stream(float* p, Vf a) {
   if (reinterpret_cast<std::uintptr_t>(p) % sizeof(__m256) == 0) {
     _mm256_stream_ps(p, a.v);
@@ -118,8 +116,8 @@ OSTINATO_INLINE Decomposed decompose(Vf x) {
   const Mask subnormal = lt(x, set1(0x1p-126f));
   const Vf normal = select(subnormal, x * set1(0x1p23f), x);
   // Counted from 0.75, the exponent field of the difference is the wanted exponent.
-  const __m256i offset = _mm256_sub_epi32(_mm256_castps_si256(normal.v),
-                                          _mm256_set1_epi32(kBitsOfThreeQuarters));
+  const __m256i offset =
+      _mm256_sub_epi32(_mm256_castps_si256(normal.v), _mm256_set1_epi32(kBitsOfThreeQuarters));
   const __m256i exponent = _mm256_srai_epi32(offset, 23);
   const __m256i mantissa =
       _mm256_sub_epi32(_mm256_castps_si256(normal.v), _mm256_slli_epi32(exponent, 23));

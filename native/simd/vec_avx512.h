@@ -64,9 +64,9 @@ OSTINATO_INLINE Vf abs(Vf a) { return {_mm512_andnot_ps(_mm512_set1_ps(-0.0f), a
 OSTINATO_INLINE Vf sqrt(Vf a) { return {_mm512_sqrt_ps(a.v)}; }
 OSTINATO_INLINE Vf copysign(Vf magnitude, Vf sign) {
   constexpr int kFirstChoosesSecondOrThird = 0xca;
-  return {_mm512_castsi512_ps(_mm512_ternarylogic_epi32(
-      _mm512_set1_epi32(INT32_MIN), _mm512_castps_si512(sign.v), _mm512_castps_si512(magnitude.v),
-      kFirstChoosesSecondOrThird))};
+  return {_mm512_castsi512_ps(
+      _mm512_ternarylogic_epi32(_mm512_set1_epi32(INT32_MIN), _mm512_castps_si512(sign.v),
+                                _mm512_castps_si512(magnitude.v), kFirstChoosesSecondOrThird))};
 }
 OSTINATO_INLINE Vf round_nearest(Vf a) {
   return {_mm512_roundscale_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};

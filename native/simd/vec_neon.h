@@ -146,8 +146,7 @@ OSTINATO_INLINE Decomposed decompose(Vf x) {
 inline void transpose_block(const float* src, std::int64_t src_ld, float* dst,
                             std::int64_t dst_ld) {
   const float32x4x2_t rows01 = vtrnq_f32(vld1q_f32(src), vld1q_f32(src + src_ld));
-  const float32x4x2_t rows23 =
-      vtrnq_f32(vld1q_f32(src + 2 * src_ld), vld1q_f32(src + 3 * src_ld));
+  const float32x4x2_t rows23 = vtrnq_f32(vld1q_f32(src + 2 * src_ld), vld1q_f32(src + 3 * src_ld));
   for (int c = 0; c < 2; ++c) {
     const float32x4_t top = rows01.val[c];
     const float32x4_t bottom = rows23.val[c];

@@ -1,5 +1,5 @@
-// The vocabulary of simd/vec.h without intrinsics: four lanes that the compiler maps to whatever the
-// target's baseline has (SSE2 on x86-64, NEON on 64-bit ARM). Included by simd/vec.h only.
+// The vocabulary of simd/vec.h without intrinsics: four lanes that the compiler maps to whatever
+// the target's baseline has (SSE2 on x86-64, NEON on 64-bit ARM). Included by simd/vec.h only.
 #pragma once
 
 #include <cstdint>
@@ -17,10 +17,21 @@ constexpr int kVectorRegisters = 16;
 
 using FloatLanes = float __attribute__((vector_size(16)));
 using IntLanes = std::int32_t __attribute__((vector_size(16)));
+using UnsignedLanes = std::uint32_t __attribute__((vector_size(16)));
 
 OSTINATO_INLINE IntLanes bits_of(FloatLanes a) { return reinterpret_cast<IntLanes>(a); }
 OSTINATO_INLINE FloatLanes float_of(IntLanes a) { return reinterpret_cast<FloatLanes>(a); }
 OSTINATO_INLINE FloatLanes to_float(IntLanes a) { return __builtin_convertvector(a, FloatLanes); }
+// Sums and differences that wrap around, as they do in vector registers; on signed lanes overflow
+// would be undefined.
+OSTINATO_INLINE IntLanes wrapping_add(IntLanes a, IntLanes b) {
+  return reinterpret_cast<IntLanes>(reinterpret_cast<UnsignedLanes>(a) +
+                                    reinterpret_cast<UnsignedLanes>(b));
+}
+OSTINATO_INLINE IntLanes wrapping_sub(IntLanes a, IntLanes b) {
+  return reinterpret_cast<IntLanes>(reinterpret_cast<UnsignedLanes>(a) -
+                                    reinterpret_cast<UnsignedLanes>(b));
+}
 
 #else  // Arrays, for compilers without vector types; the operators below mirror theirs.
 
@@ -33,11 +44,11 @@ struct Lanes {
 using FloatLanes = Lanes<float>;
 using IntLanes = Lanes<std::int32_t>;
 
-#define OSTINATO_LANEWISE(op, Result, Operand, expression)              \
+#define OSTINATO_LANEWISE(op, Result, Operand, expression)                 \
   OSTINATO_INLINE Result operator op(const Operand& a, const Operand& b) { \
-    Result r;                                                           \
-    for (int i = 0; i < 4; ++i) r[i] = expression;                      \
-    return r;                                                           \
+    Result r;                                                              \
+    for (int i = 0; i < 4; ++i) r[i] = expression;                         \
+    return r;                                                              \
   }
 OSTINATO_LANEWISE(+, FloatLanes, FloatLanes, a[i] + b[i])
 OSTINATO_LANEWISE(-, FloatLanes, FloatLanes, a[i] - b[i])
@@ -46,17 +57,29 @@ OSTINATO_LANEWISE(/, FloatLanes, FloatLanes, a[i] / b[i])
 OSTINATO_LANEWISE(<, IntLanes, FloatLanes, a[i] < b[i] ? -1 : 0)
 OSTINATO_LANEWISE(<=, IntLanes, FloatLanes, a[i] <= b[i] ? -1 : 0)
 OSTINATO_LANEWISE(==, IntLanes, FloatLanes, a[i] == b[i] ? -1 : 0)
-OSTINATO_LANEWISE(+, IntLanes, IntLanes, a[i] + b[i])
-OSTINATO_LANEWISE(-, IntLanes, IntLanes, a[i] - b[i])
 OSTINATO_LANEWISE(&, IntLanes, IntLanes, a[i] & b[i])
 OSTINATO_LANEWISE(|, IntLanes, IntLanes, a[i] | b[i])
 OSTINATO_LANEWISE(^, IntLanes, IntLanes, a[i] ^ b[i])
 OSTINATO_LANEWISE(<<, IntLanes, IntLanes, a[i] << b[i])
 OSTINATO_LANEWISE(>>, IntLanes, IntLanes, a[i] >> b[i])
 #undef OSTINATO_LANEWISE
-OSTINATO_INLINE IntLanes operator~(const IntLanes& a) {
-  return {{~a[0], ~a[1], ~a[2], ~a[3]}};
+OSTINATO_INLINE IntLanes wrapping_add(const IntLanes& a, const IntLanes& b) {
+  IntLanes r;
+  for (int i = 0; i < 4; ++i) {
+    r[i] = static_cast<std::int32_t>(static_cast<std::uint32_t>(a[i]) +
+                                     static_cast<std::uint32_t>(b[i]));
+  }
+  return r;
 }
+OSTINATO_INLINE IntLanes wrapping_sub(const IntLanes& a, const IntLanes& b) {
+  IntLanes r;
+  for (int i = 0; i < 4; ++i) {
+    r[i] = static_cast<std::int32_t>(static_cast<std::uint32_t>(a[i]) -
+                                     static_cast<std::uint32_t>(b[i]));
+  }
+  return r;
+}
+OSTINATO_INLINE IntLanes operator~(const IntLanes& a) { return {{~a[0], ~a[1], ~a[2], ~a[3]}}; }
 
 OSTINATO_INLINE IntLanes bits_of(const FloatLanes& a) {
   IntLanes r;
@@ -170,16 +193,16 @@ OSTINATO_INLINE float reduce_max(Vf a) {
 
 // An integral float of magnitude below 2^22 as an integer. Unlike a conversion, defined for NaN.
 OSTINATO_INLINE IntLanes int_of_integral(Vf n) {
-  return bits_of((n + set1(0x1.8p23f)).v) - set1_int(0x4b400000);
+  return wrapping_sub(bits_of((n + set1(0x1.8p23f)).v), set1_int(0x4b400000));
 }
 // 2^n for n in [-126, 127], built in the exponent field; -127 gives 0 and 128 gives inf.
 OSTINATO_INLINE Vf pow2_from_int(IntLanes n) {
-  return {float_of((n + set1_int(127)) << set1_int(23))};
+  return {float_of(wrapping_add(n, set1_int(127)) << set1_int(23))};
 }
 OSTINATO_INLINE Vf scale_pow2(Vf x, Vf n) {
   const IntLanes whole = int_of_integral(n);
   const IntLanes half = whole >> set1_int(1);
-  return x * pow2_from_int(half) * pow2_from_int(whole - half);
+  return x * pow2_from_int(half) * pow2_from_int(wrapping_sub(whole, half));
 }
 OSTINATO_INLINE Vf scale_pow2_biased(Vf x, Vf t) {
   // The low bits of t are n + 127: shifted to the exponent field they are 2^n.
@@ -196,9 +219,10 @@ OSTINATO_INLINE Decomposed decompose(Vf x) {
   const Mask subnormal = lt(x, set1(0x1p-126f));
   const IntLanes bits = bits_of(select(subnormal, x * set1(0x1p23f), x).v);
   // Counted from 0.75, the exponent field of the difference is the wanted exponent.
-  const IntLanes exponent = (bits - set1_int(kBitsOfThreeQuarters)) >> set1_int(23);
+  const IntLanes exponent = wrapping_sub(bits, set1_int(kBitsOfThreeQuarters)) >> set1_int(23);
   const Vf correction = select(subnormal, set1(-23.0f), zero());
-  return {{float_of(bits - (exponent << set1_int(23)))}, Vf{to_float(exponent)} + correction};
+  return {{float_of(wrapping_sub(bits, exponent << set1_int(23)))},
+          Vf{to_float(exponent)} + correction};
 }
 
 inline void transpose_block(const float* src, std::int64_t src_ld, float* dst,

@@ -139,11 +139,10 @@ inline std::string isa_name(const ::testing::TestParamInfo<const Kernels*>& info
   return info.param->name;
 }
 
-#define OSTINATO_EVERY_ISA(suite)                                                               \
-  INSTANTIATE_TEST_SUITE_P(                                                                     \
-      Isa, suite,                                                                               \
-      ::testing::ValuesIn(::ostinato::available_kernels().begin(),                              \
-                          ::ostinato::available_kernels().end()),                               \
-      ::ostinato::test::isa_name)
+#define OSTINATO_EVERY_ISA(suite)                                                       \
+  INSTANTIATE_TEST_SUITE_P(Isa, suite,                                                  \
+                           ::testing::ValuesIn(::ostinato::available_kernels().begin(), \
+                                               ::ostinato::available_kernels().end()),  \
+                           ::ostinato::test::isa_name)
 
 }  // namespace ostinato::test

@@ -42,9 +42,10 @@ std::vector<float> flat(const reference::Matrix& a) {
 TEST_P(Gemm, MultipliesAnySizeOnAnyNumberOfThreads) {
   const int64_t w = kernels().gemm_width, r = kernels().gemm_rows;
   reference::RandomSource random(3);
-  for (const Size& size : {Size{1, 1, 1}, Size{r, w, 3}, Size{r + 1, w + 1, 7}, Size{1, 5 * w + 3, 40},
-                           Size{2 * r - 1, w - 1, 600}, Size{5 * r + 2, 3, 1}, Size{3, w, 0},
-                           Size{200, 3 * w + 5, 129}, Size{2, 40 * w + 1, 700}}) {
+  for (const Size& size :
+       {Size{1, 1, 1}, Size{r, w, 3}, Size{r + 1, w + 1, 7}, Size{1, 5 * w + 3, 40},
+        Size{2 * r - 1, w - 1, 600}, Size{5 * r + 2, 3, 1}, Size{3, w, 0},
+        Size{200, 3 * w + 5, 129}, Size{2, 40 * w + 1, 700}}) {
     const reference::Matrix a = random.matrix(size.m, size.k), b = random.matrix(size.k, size.n);
     const reference::Vector bias = random.vector(size.n);
     const std::vector<float> bias_floats(bias.begin(), bias.end());
@@ -54,7 +55,8 @@ TEST_P(Gemm, MultipliesAnySizeOnAnyNumberOfThreads) {
       const int64_t ld = transposed ? size.k : size.n;
       PackedMatrix packed, packed_by_three;
       packed.pack(kernels(), source.data(), ld, transposed, size.k, size.n);
-      packed_by_three.pack(kernels(), source.data(), ld, transposed, size.k, size.n, nullptr, -1, 3);
+      packed_by_three.pack(kernels(), source.data(), ld, transposed, size.k, size.n, nullptr, -1,
+                           3);
       std::vector<std::vector<uint32_t>> results;
       for (const int threads : {1, 2, 7}) {
         Rows c(size.m, size.n);
@@ -99,8 +101,8 @@ TEST_P(Gemm, PacksThroughAMap) {
 TEST_P(Gemm, MultipliesByTheTranspose) {
   const int64_t w = kernels().gemm_width, r = kernels().gemm_rows;
   reference::RandomSource random(5);
-  for (const Size& size : {Size{1, 1, 1}, Size{r + 1, w + 1, 300}, Size{3, 2, 0}, Size{90 * r, 5, 9},
-                           Size{2, 30 * w + 7, 513}, Size{150, 70, 200}}) {
+  for (const Size& size : {Size{1, 1, 1}, Size{r + 1, w + 1, 300}, Size{3, 2, 0},
+                           Size{90 * r, 5, 9}, Size{2, 30 * w + 7, 513}, Size{150, 70, 200}}) {
     const reference::Matrix a = random.matrix(size.k, size.m), b = random.matrix(size.k, size.n);
     std::vector<std::vector<uint32_t>> results;
     for (const int threads : {1, 2, 7}) {

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "reference/finite_differences.h"
 #include "reference/matrix.h"
@@ -26,29 +27,50 @@ inline void expect_gradient(const std::string& name, const std::function<double(
   }
 }
 
-// All of `gradient` in one difference of f: along a random direction of length 1.
-inline void expect_directional_gradient(const std::string& name, const std::function<double()>& f,
-                                        Vector& variable, const Vector& gradient,
+// A variable of a function, and the gradient that was computed for it.
+struct Differentiated {
+  std::string name;
+  Vector* variable;
+  const Vector* gradient;
+};
+
+// All gradients in one difference of f: along a random direction of length 1 in the space of all
+// variables together.
+inline void expect_directional_gradient(const std::function<double()>& f,
+                                        const std::vector<Differentiated>& all,
                                         RandomSource& random) {
-  ASSERT_EQ(variable.size(), gradient.size()) << name;
-  Vector direction = random.vector(variable.size());
+  std::vector<Vector> centers, directions;
   double squares = 0.0;
-  for (double d : direction) squares += d * d;
-  double analytic = 0.0;
-  for (size_t i = 0; i < direction.size(); ++i) {
-    direction[i] /= std::sqrt(squares);
-    analytic += direction[i] * gradient[i];
+  for (const Differentiated& one : all) {
+    ASSERT_EQ(one.variable->size(), one.gradient->size()) << one.name;
+    centers.push_back(*one.variable);
+    directions.push_back(random.vector(one.variable->size()));
+    for (double d : directions.back()) squares += d * d;
   }
-  const Vector center = variable;
+  double analytic = 0.0;
+  for (size_t k = 0; k < all.size(); ++k) {
+    for (size_t i = 0; i < directions[k].size(); ++i) {
+      directions[k][i] /= std::sqrt(squares);
+      analytic += directions[k][i] * (*all[k].gradient)[i];
+    }
+  }
   double distance = 0.0;
-  const auto along = [&] {
-    for (size_t i = 0; i < variable.size(); ++i) variable[i] = center[i] + distance * direction[i];
-    return f();
+  const auto move = [&] {
+    for (size_t k = 0; k < all.size(); ++k) {
+      for (size_t i = 0; i < directions[k].size(); ++i) {
+        (*all[k].variable)[i] = centers[k][i] + distance * directions[k][i];
+      }
+    }
   };
-  const double numeric = central_difference(along, distance);
-  variable = center;
+  const double numeric = central_difference(
+      [&] {
+        move();
+        return f();
+      },
+      distance);
+  move();  // back to the center
   EXPECT_LE(relative_error(analytic, numeric), kGradientTolerance)
-      << name << ": gradient " << analytic << ", difference " << numeric;
+      << "gradient " << analytic << ", difference " << numeric;
 }
 
 }  // namespace ostinato::reference

@@ -20,19 +20,23 @@ struct Case {
 
 std::vector<Case> cases() {
   using reference::OptimizerKind;
+  const reference::Schedule kRate{reference::ScheduleKind::kConstant, 0.05};
   std::vector<Case> all(9);
-  all[0] = {"sgd", {.kind = OptimizerKind::kSgd}};
+  all[0] = {"sgd", {.kind = OptimizerKind::kSgd, .schedule = kRate}};
   all[1] = {"sgd with momentum and decay",
-            {.kind = OptimizerKind::kSgd, .momentum = 0.9, .weight_decay = 0.1}};
-  all[2] = {"nesterov", {.kind = OptimizerKind::kSgd, .momentum = 0.8, .nesterov = true}};
-  all[3] = {"rmsprop", {.kind = OptimizerKind::kRmsprop, .rho = 0.95}};
-  all[4] = {"rmsprop with momentum",
-            {.kind = OptimizerKind::kRmsprop, .momentum = 0.5, .weight_decay = 0.2}};
-  all[5] = {"adam", {.kind = OptimizerKind::kAdam}};
-  all[6] = {"adamw", {.kind = OptimizerKind::kAdamw, .beta2 = 0.99, .weight_decay = 0.3}};
-  all[7] = {"clipped by norm", {.kind = OptimizerKind::kSgd, .clip_norm = 0.5}};
-  all[8] = {"clipped by value", {.kind = OptimizerKind::kAdam, .clip_value = 0.1}};
-  for (Case& one : all) one.config.schedule.learning_rate = 0.05;
+            {.kind = OptimizerKind::kSgd, .schedule = kRate, .momentum = 0.9, .weight_decay = 0.1}};
+  all[2] = {"nesterov",
+            {.kind = OptimizerKind::kSgd, .schedule = kRate, .momentum = 0.8, .nesterov = true}};
+  all[3] = {"rmsprop", {.kind = OptimizerKind::kRmsprop, .schedule = kRate, .rho = 0.95}};
+  all[4] = {
+      "rmsprop with momentum",
+      {.kind = OptimizerKind::kRmsprop, .schedule = kRate, .momentum = 0.5, .weight_decay = 0.2}};
+  all[5] = {"adam", {.kind = OptimizerKind::kAdam, .schedule = kRate}};
+  all[6] = {"adamw",
+            {.kind = OptimizerKind::kAdamw, .schedule = kRate, .beta2 = 0.99, .weight_decay = 0.3}};
+  all[7] = {"clipped by norm", {.kind = OptimizerKind::kSgd, .schedule = kRate, .clip_norm = 0.5}};
+  all[8] = {"clipped by value",
+            {.kind = OptimizerKind::kAdam, .schedule = kRate, .clip_value = 0.1}};
   return all;
 }
 

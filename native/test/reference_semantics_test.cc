@@ -276,7 +276,8 @@ TEST_P(RecurrentSemanticsTest, WithoutBiasIsWithZeroBiases) {
 }
 
 INSTANTIATE_TEST_SUITE_P(, RecurrentSemanticsTest,
-                         testing::Values("elman_tanh", "elman_relu", "lstm", "gru", "gru_reset_before"),
+                         testing::Values("elman_tanh", "elman_relu", "lstm", "gru",
+                                         "gru_reset_before"),
                          [](const auto& info) { return info.param; });
 
 TEST(RecurrentConfigTest, ParametersHaveTheNamesShapesAndOrderOfPyTorch) {

@@ -127,8 +127,8 @@ TEST(Initializers, HaveTheirBoundsAndDeviations) {
 }
 
 TEST(Initializers, OrthogonalInTheShorterDirection) {
-  for (const auto& [rows, cols] : {std::pair<int64_t, int64_t>{1, 1}, {1, 9}, {9, 1}, {6, 6},
-                                   {7, 30}, {30, 7}, {64, 64}}) {
+  for (const auto& [rows, cols] :
+       {std::pair<int64_t, int64_t>{1, 1}, {1, 9}, {9, 1}, {6, 6}, {7, 30}, {30, 7}, {64, 64}}) {
     const std::vector<float> w = initialized("orthogonal", rows, cols);
     const bool tall = rows >= cols;
     const int64_t n = std::min(rows, cols), m = std::max(rows, cols);

@@ -51,10 +51,8 @@ Mask nonzero(Vf a) { return !eq(a, zero()); }
     map(x0, x1, x2, y, n, [](Vf a, Vf b, Vf c) -> Vf { return (expression); });     \
   }
 
-}  // namespace
-
-extern const SimdProbe simd_probe;
-const SimdProbe simd_probe = {
+// Here and not below: GCC makes lambdas in the initialiser of an exported variable weak symbols.
+constexpr SimdProbe kProbe = {
     .isa = OSTINATO_STRING(OSTINATO_ISA),
     .width = W,
     .vector_registers = kVectorRegisters,
@@ -120,5 +118,10 @@ const SimdProbe simd_probe = {
           transpose_block(src, src_ld, dst, dst_ld);
         },
 };
+
+}  // namespace
+
+extern const SimdProbe simd_probe;
+const SimdProbe simd_probe = kProbe;
 
 }  // namespace ostinato::OSTINATO_ISA

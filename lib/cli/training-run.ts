@@ -1,0 +1,196 @@
+/** One training run of a language model: progress, validation, saving, and Ctrl-C. */
+import { stat } from 'node:fs/promises';
+import { optimizers, schedules } from '../index';
+import type { BatchEvent, EpochEvent, Scores, WindowDataset } from '../index';
+import { Interrupts } from './interrupts';
+import { saveLanguageModel } from './language-model';
+import type { LanguageModel } from './language-model';
+import { bytesText, durationText, grouped } from './output';
+import type { Output } from './output';
+import { Progress } from './progress';
+
+/** What a run needs to know. */
+export interface TrainingRunOptions {
+  training: WindowDataset;
+  validation: WindowDataset | undefined;
+  stepsPerEpoch: number;
+  /** One of the two says how long to train. */
+  epochs: number | undefined;
+  seconds: number | undefined;
+  learningRate: number;
+  clip: number;
+  /** Where to save, and how messages write it. */
+  out: string;
+  shownOut: string;
+  output: Output;
+}
+
+/** The last rate, as a share of the first. */
+const LAST_RATE = 0.05;
+/** Share of a new value in the loss that progress shows. */
+const SMOOTHING = 0.02;
+const ENDLESS = 1_000_000;
+
+export class TrainingRun {
+  readonly #language: LanguageModel;
+  readonly #options: TrainingRunOptions;
+  readonly #cancelled = new AbortController();
+  #progress!: Progress;
+  #interrupts!: Interrupts;
+  #start = 0;
+  #steps = 0;
+  #characters = 0;
+  #smoothed: number | undefined;
+  #last: { bits: number; validation: Scores | undefined } | undefined;
+
+  constructor(language: LanguageModel, options: TrainingRunOptions) {
+    this.#language = language;
+    this.#options = options;
+  }
+
+  /** Trains, saves and reports; returns the exit code. */
+  async run(): Promise<number> {
+    const { output } = this.#options;
+    this.#progress = await Progress.create(output);
+    this.#interrupts = new Interrupts(() => this.#interrupt());
+    try {
+      await this.#fit();
+      this.#progress.stop();
+      await saveLanguageModel(this.#language, this.#options.out);
+      await this.#report();
+      return this.#interrupts.exitCode;
+    } finally {
+      this.#progress.stop();
+      this.#interrupts.dispose();
+    }
+  }
+
+  get #elapsed(): number {
+    return (performance.now() - this.#start) / 1000;
+  }
+
+  /** How much of the run is done, 0 … 1. */
+  get #fraction(): number {
+    const { seconds, epochs, stepsPerEpoch } = this.#options;
+    if (seconds !== undefined) return Math.min(1, this.#elapsed / seconds);
+    return this.#steps / (epochs! * stepsPerEpoch);
+  }
+
+  #schedule(): schedules.Schedule {
+    const { seconds, epochs, stepsPerEpoch, learningRate } = this.#options;
+    const minimum = LAST_RATE * learningRate;
+    if (seconds === undefined) {
+      return schedules.cosine({ learningRate, minimum, totalSteps: epochs! * stepsPerEpoch });
+    }
+    // How many steps will fit is not known, so the rate follows the clock.
+    return () =>
+      minimum + ((learningRate - minimum) * (1 + Math.cos(Math.PI * this.#fraction))) / 2;
+  }
+
+  async #fit(): Promise<void> {
+    const { training, epochs, clip } = this.#options;
+    this.#start = performance.now();
+    await this.#language.model.fit(training, {
+      epochs: epochs ?? ENDLESS,
+      loss: 'sparseCategoricalCrossentropy',
+      optimizer: optimizers.adamw({ learningRate: this.#schedule(), beta2: 0.99, clipNorm: clip }),
+      metrics: ['bits'],
+      onBatch: (event) => this.#afterStep(event),
+      onEpoch: (event) => this.#afterEpoch(event),
+    });
+  }
+
+  #afterStep({ bits, rows, epoch }: BatchEvent): void {
+    const { seconds, epochs } = this.#options;
+    this.#steps++;
+    this.#characters += rows;
+    this.#smoothed =
+      this.#smoothed === undefined ? bits! : this.#smoothed + SMOOTHING * (bits! - this.#smoothed);
+    const speed = this.#characters / this.#elapsed;
+    const place = epochs === undefined ? '' : `epoch ${epoch + 1}/${epochs} | `;
+    this.#progress.update({
+      fraction: this.#fraction,
+      text: `${place}${this.#smoothed.toFixed(2)} bits/char | ${grouped(speed)} chars/s`,
+      event: {
+        epoch: epoch + 1,
+        steps: this.#steps,
+        bits: this.#smoothed,
+        charactersPerSecond: speed,
+      },
+    });
+    const over = seconds !== undefined && this.#elapsed >= seconds;
+    if (over || this.#interrupts.received) this.#language.model.stop();
+  }
+
+  async #afterEpoch({ epoch, bits }: EpochEvent): Promise<void> {
+    const { epochs, output, out } = this.#options;
+    const validation = await this.#validate();
+    this.#last = { bits: bits!, validation };
+    if (this.#interrupts.received) return;
+    const measured = validation === undefined ? '' : `, held out ${validation.bits!.toFixed(3)}`;
+    const name = epochs === undefined ? `epoch ${epoch + 1}` : `epoch ${epoch + 1} of ${epochs}`;
+    this.#progress.note(
+      `${name}: ${bits!.toFixed(3)} bits per character${measured} (${durationText(this.#elapsed)})`,
+    );
+    output.object({
+      event: 'epoch',
+      epoch: epoch + 1,
+      steps: this.#steps,
+      bits: bits!,
+      validationBits: validation?.bits ?? null,
+      validationAccuracy: validation?.accuracy ?? null,
+      elapsedSeconds: this.#elapsed,
+    });
+    // A power cut costs one epoch at most.
+    await saveLanguageModel(this.#language, out);
+  }
+
+  /** Measures the model on the held-out text, unless the user wants to leave. */
+  async #validate(): Promise<Scores | undefined> {
+    const { validation } = this.#options;
+    if (validation === undefined || this.#interrupts.received) return undefined;
+    try {
+      return await this.#language.model.evaluate(validation, {
+        loss: 'sparseCategoricalCrossentropy',
+        metrics: ['bits', 'accuracy'],
+        signal: this.#cancelled.signal,
+      });
+    } catch (error) {
+      if (this.#cancelled.signal.aborted) return undefined;
+      throw error;
+    }
+  }
+
+  #interrupt(): void {
+    this.#progress.note('Finishing the step, then saving; Ctrl-C again ends at once');
+    this.#language.model.stop();
+    this.#cancelled.abort();
+  }
+
+  async #report(): Promise<void> {
+    const { output, out, shownOut } = this.#options;
+    const seconds = this.#elapsed;
+    const interrupted = this.#interrupts.received;
+    const speed = this.#characters / seconds;
+    const { size } = await stat(out);
+    output.object({
+      event: 'done',
+      out: shownOut,
+      interrupted,
+      steps: this.#steps,
+      bits: this.#last?.bits ?? null,
+      validationBits: this.#last?.validation?.bits ?? null,
+      validationAccuracy: this.#last?.validation?.accuracy ?? null,
+      seconds,
+      charactersPerSecond: speed,
+    });
+    output.line(
+      `${interrupted ? 'Stopped' : 'Done'} after ${grouped(this.#steps)} steps in ` +
+        `${durationText(seconds)}, ${grouped(speed)} characters per second`,
+    );
+    output.line(`Saved ${shownOut} (${bytesText(size)}). Go on:`);
+    output.line(`  ostinato generate ${shownOut} --length 500`);
+    output.line(`  ostinato eval ${shownOut} --text FILE`);
+    output.line(`  ostinato train --text FILE --resume ${shownOut} --out ${shownOut}`);
+  }
+}

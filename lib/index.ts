@@ -1,0 +1,32 @@
+/** Public names. */
+export { Model, fromConfig, load, sequential } from './model';
+export type { LoadWeightsOptions, SaveOptions, SequentialOptions } from './model';
+export { Session } from './session';
+export type { SessionOptions, StepInput } from './session';
+export { OstinatoError } from './errors';
+export type { ErrorCode } from './errors';
+export { getThreads, info, setThreads } from './runtime';
+export type { Info } from './runtime';
+
+export * as layers from './layers';
+export * as optimizers from './optimizers';
+export * as schedules from './schedules';
+export * as safetensors from './safetensors';
+export * as text from './text';
+
+export type { ArrayInput, NDArray, NestedArray, NumericArray, ShapedArray } from './data/arrays';
+export type { Batch, BatchLike, BatchStream } from './data/batches';
+export type { WindowDataset } from './data/window-dataset';
+export type { EvaluateOptions } from './evaluate';
+export type { EpochEvent, FitOptions, History } from './fit';
+export type { BatchEvent } from './fit-run';
+export type { Layer, LayerConfig } from './layers';
+export type { LossName, LossOptions } from './losses';
+export type { MetricName, Scores } from './metrics';
+export type { Optimizer } from './optimizers';
+export type { GradientOptions, Gradients, PredictOptions, Prediction } from './predict';
+export type { Schedule } from './schedules';
+export type { ModelConfig } from './serialize';
+export type { States, StatesInput } from './states';
+export type { ValueShape } from './shapes';
+export type { LoadReport, NameMap, Weights } from './weights';

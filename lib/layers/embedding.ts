@@ -1,0 +1,65 @@
+import { shapeMismatch } from '../errors';
+import type { Place, ValueShape } from '../shapes';
+import { MAX_DIMENSION, integer, parseOptions } from '../validate';
+import { Layer, initializer, layerSchema, registerLayer } from './layer';
+import type { Initializer, LayerOptions } from './layer';
+
+/** Options of {@link embedding}. */
+export interface EmbeddingOptions extends Omit<LayerOptions, 'inputFeatures'> {
+  /** Number of different ids: they run from 0 to `inputDim - 1`. Required. */
+  inputDim: number;
+  /** Size of the vector of an id. Required. */
+  units: number;
+  /** Default `uniform` (±0.05); `torch` is normal with deviation 1. */
+  embeddingsInitializer?: Initializer;
+}
+
+const { inputFeatures: _unused, ...common } = layerSchema;
+const schema = {
+  ...common,
+  inputDim: integer(1, MAX_DIMENSION),
+  units: integer(1, MAX_DIMENSION),
+  embeddingsInitializer: initializer('uniform'),
+};
+
+/** A learned vector for each token id. Must be the first layer. */
+export class Embedding extends Layer {
+  static readonly type = 'embedding';
+  readonly type = Embedding.type;
+
+  constructor(options: EmbeddingOptions) {
+    super(parseOptions(Embedding.type, options, schema));
+  }
+
+  override get takesTokens(): boolean {
+    return true;
+  }
+
+  override get temporal(): boolean {
+    return true;
+  }
+
+  override nativeOptions(): ReturnType<Layer['nativeOptions']> {
+    const { embeddingsInitializer, ...rest } = super.nativeOptions();
+    return { ...rest, initializer: embeddingsInitializer! };
+  }
+
+  outputShape(input: ValueShape, { name, before }: Place): ValueShape {
+    if (!input.tokens) {
+      throw shapeMismatch(
+        `${name}: takes token ids, so it must be the first layer, but it stands after "${before?.name}"`,
+      );
+    }
+    return { features: this.options['units'] as number, timed: input.timed, tokens: false };
+  }
+}
+registerLayer(Embedding.type, (options) => new Embedding(options as unknown as EmbeddingOptions));
+
+/**
+ * Makes an {@link Embedding}. Input: ids [batch, time]; output [batch, time, units].
+ *
+ * @throws TypeError, RangeError for wrong options
+ */
+export function embedding(options: EmbeddingOptions): Embedding {
+  return new Embedding(options);
+}

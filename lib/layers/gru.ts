@@ -1,0 +1,48 @@
+import { flag, parseOptions } from '../validate';
+import { registerLayer } from './layer';
+import { RecurrentLayer, recurrentSchema } from './recurrent';
+import type { RecurrentOptions } from './recurrent';
+
+/** Options of {@link gru}. */
+export interface GruOptions extends RecurrentOptions {
+  /**
+   * Where the reset gate acts: on W_hn h + b_hn (true, the default; also PyTorch's and cuDNN's
+   * form) or on h before the product (false, the original form).
+   */
+  resetAfter?: boolean;
+}
+
+const schema = { ...recurrentSchema, resetAfter: flag(true) };
+
+/**
+ * Gated recurrent unit (Cho et al. 2014): h = (1 - z) n + z h. Gates are stored in the order
+ * r, z, n.
+ */
+export class Gru extends RecurrentLayer {
+  static readonly type = 'gru';
+  readonly type = Gru.type;
+
+  constructor(options: GruOptions) {
+    super(Gru.type, parseOptions(Gru.type, options, schema));
+  }
+
+  override get nativeType(): string {
+    return this.options['resetAfter'] === true ? 'gru' : 'gru_reset_before';
+  }
+
+  override nativeOptions(): ReturnType<RecurrentLayer['nativeOptions']> {
+    const { resetAfter: _resetAfter, ...rest } = super.nativeOptions();
+    return rest;
+  }
+}
+registerLayer(Gru.type, (options) => new Gru(options as unknown as GruOptions));
+
+/**
+ * Makes a {@link Gru}. Input [batch, time, features]; output [batch, units], or
+ * [batch, time, units] with `returnSequences`; state `h`.
+ *
+ * @throws TypeError, RangeError for wrong options
+ */
+export function gru(options: GruOptions): Gru {
+  return new Gru(options);
+}

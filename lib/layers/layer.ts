@@ -1,0 +1,185 @@
+/** The base of all layers, and the registry by which saved configurations find their classes. */
+import { kindOf, wrongKind, wrongValue } from '../errors';
+import type { ValueShape, Place } from '../shapes';
+import { MAX_DIMENSION, custom, integer, isRecord, nearest, optional } from '../validate';
+import type { Field, Schema } from '../validate';
+
+/** Options that every layer has. */
+export interface LayerOptions {
+  /**
+   * Unique name in the model; prefix of its parameters' names in files. Letters, digits, `_` and
+   * `-`. Default: the layer's type, with `_1`, `_2`, … for further ones.
+   */
+  name?: string;
+  /**
+   * Numbers in a row of the model's input. Only for the first layer, and required there (an
+   * embedding takes token ids and needs none).
+   */
+  inputFeatures?: number;
+}
+
+/** A layer as JSON: its type and all of its options, defaults included. */
+export interface LayerConfig {
+  type: string;
+  [option: string]: number | boolean | string;
+}
+
+/** Values that a layer's option may have. */
+export type OptionValue = number | boolean | string | undefined;
+
+const NAME = /^[A-Za-z_][\w-]*$/;
+
+/** The schema of {@link LayerOptions}. */
+export const layerSchema = {
+  name: optional(
+    custom<string>((value, label) => {
+      const expected = 'a name of letters, digits, "_" and "-"';
+      if (typeof value !== 'string') throw wrongKind(expected, label, value);
+      if (!NAME.test(value)) throw wrongValue(expected, label, value);
+      return value;
+    }),
+  ),
+  inputFeatures: optional(integer(1, MAX_DIMENSION)),
+} satisfies Schema;
+
+/** Names of weight initialisers; see {@link initializer}. */
+export const INITIALIZERS = [
+  'glorotUniform',
+  'glorotNormal',
+  'heUniform',
+  'heNormal',
+  'orthogonal',
+  'uniform',
+  'normal',
+  'zeros',
+  'ones',
+  'identity',
+  'torch',
+] as const;
+
+/**
+ * How weights are drawn at first: `glorotUniform` / `glorotNormal` (Glorot and Bengio 2010),
+ * `heUniform` / `heNormal` (He et al. 2015), `orthogonal` (Saxe et al. 2013), `uniform` in
+ * ±0.05, `normal` with deviation 0.05, `zeros`, `ones`, `identity`, and `torch`: uniform in
+ * ±1/√n, where n is PyTorch's choice for the layer (units of a recurrent layer, inputs of a dense
+ * one).
+ */
+export type Initializer = (typeof INITIALIZERS)[number];
+
+/** A field for an {@link Initializer}. */
+export function initializer(fallback: Initializer): Field<Initializer> {
+  return custom((value, label) => {
+    const expected = `an initialiser (${INITIALIZERS.join(', ')})`;
+    if (typeof value !== 'string') throw wrongKind(expected, label, value);
+    if (!INITIALIZERS.includes(value as Initializer)) {
+      const near = nearest(value, INITIALIZERS);
+      const advice = near === undefined ? undefined : `did you mean "${near}"?`;
+      throw wrongValue(expected, label, value, advice);
+    }
+    return value as Initializer;
+  }, fallback);
+}
+
+/**
+ * A layer is data: a type and checked options. It owns no weights, so one object may stand in
+ * several models.
+ */
+export abstract class Layer {
+  /** The type's name in saved configurations. */
+  abstract readonly type: string;
+  /** Checked options, defaults included. */
+  readonly options: Readonly<Record<string, OptionValue>>;
+
+  constructor(options: Record<string, OptionValue>) {
+    this.options = Object.freeze({ ...options });
+  }
+
+  /** The name that the user gave, if any. */
+  get name(): string | undefined {
+    return this.options['name'] as string | undefined;
+  }
+
+  /** Numbers in a row of the input, if the user said so. */
+  get inputFeatures(): number | undefined {
+    return this.options['inputFeatures'] as number | undefined;
+  }
+
+  /** Whether the layer has states that it carries from step to step. */
+  get recurrent(): boolean {
+    return false;
+  }
+
+  /** Whether the layer needs a time axis in its input. */
+  get temporal(): boolean {
+    return this.recurrent;
+  }
+
+  /** Whether the layer takes token ids. */
+  get takesTokens(): boolean {
+    return false;
+  }
+
+  /** The activation that the layer ends with. */
+  get activation(): string {
+    return 'linear';
+  }
+
+  /** The type and all options; `JSON.stringify` and back gives an equal layer. */
+  getConfig(): LayerConfig {
+    const config: LayerConfig = { type: this.type };
+    for (const [key, value] of Object.entries(this.options)) {
+      if (value !== undefined) config[key] = value;
+    }
+    return config;
+  }
+
+  /** The type as the core names it: for recurrent layers, the cell. */
+  get nativeType(): string {
+    return this.type;
+  }
+
+  /** Options for the core: names as here, without those that only this side needs. */
+  nativeOptions(): Record<string, number | boolean | string> {
+    const { type: _type, name: _name, inputFeatures: _features, ...rest } = this.getConfig();
+    return rest as Record<string, number | boolean | string>;
+  }
+
+  /**
+   * The shape that comes out for the shape that goes in.
+   *
+   * @throws OstinatoError `ERR_SHAPE_MISMATCH`, naming the layer and what to change
+   */
+  abstract outputShape(input: ValueShape, place: Place): ValueShape;
+}
+
+type LayerMaker = (options: Record<string, unknown>) => Layer;
+
+const makers = new Map<string, LayerMaker>();
+
+/** Makes a layer's type known to {@link layerFromConfig}. */
+export function registerLayer(type: string, make: LayerMaker): void {
+  makers.set(type, make);
+}
+
+/**
+ * The layer of a configuration that {@link Layer.getConfig} gave.
+ *
+ * @throws TypeError, RangeError for an unknown type or wrong options
+ */
+export function layerFromConfig(config: unknown): Layer {
+  if (!isRecord(config)) throw wrongKind('a layer configuration', 'layer', config);
+  const { type, ...options } = config;
+  if (typeof type !== 'string') throw wrongKind('a layer type', 'type', type);
+  const make = makers.get(type);
+  if (make === undefined) {
+    throw wrongValue(`one of ${[...makers.keys()].join(', ')}`, 'type', type);
+  }
+  return make(options);
+}
+
+/** True for a layer of any copy of this library's classes in this process. */
+export function isLayer(value: unknown): value is Layer {
+  return value instanceof Layer;
+}
+
+export { kindOf };

@@ -1,0 +1,148 @@
+/** What all recurrent layers share: their options and shapes. The maths is the core's. */
+import { wrongKind } from '../errors';
+import { requireNumbers, requireSequence } from '../shapes';
+import type { Place, ValueShape } from '../shapes';
+import {
+  MAX_DIMENSION,
+  checkOneOf,
+  custom,
+  flag,
+  integer,
+  number,
+  oneOf,
+  optional,
+} from '../validate';
+import type { Schema } from '../validate';
+import { Layer, initializer, layerSchema } from './layer';
+import type { Initializer, LayerOptions, OptionValue } from './layer';
+
+const MERGE_MODES = ['concat', 'sum', 'mul', 'ave'] as const;
+
+/**
+ * How the two directions become one output: side by side (`concat`, which doubles the features),
+ * their sum, product or average.
+ */
+export type MergeMode = (typeof MERGE_MODES)[number];
+
+/** Options of every recurrent layer. */
+export interface RecurrentOptions extends LayerOptions {
+  /** Size of the hidden state, and of the output of one direction. Required. */
+  units: number;
+  /** Stacked layers of this kind; each reads the whole sequence of the one below. Default 1. */
+  layers?: number;
+  /** Read the sequence in both directions; a {@link MergeMode} sets `mergeMode` too. Default false. */
+  bidirectional?: boolean | MergeMode;
+  /** How the directions are merged. Default `concat`. */
+  mergeMode?: MergeMode;
+  /**
+   * Read each sequence from its last step to its first; the output is in that order. Not together
+   * with `bidirectional`. Default false.
+   */
+  goBackwards?: boolean;
+  /** Probability with which outputs between stacked layers are dropped in training. Default 0. */
+  dropout?: number;
+  /** Whether there are biases. Default true. */
+  useBias?: boolean;
+  /** The output of each step, [batch, time, units], instead of the last, [batch, units]. Default false. */
+  returnSequences?: boolean;
+  /** `predict` also returns the final states of this layer. Default false. */
+  returnState?: boolean;
+  /** Of the weights on the input. Default `glorotUniform`. */
+  kernelInitializer?: Initializer;
+  /** Of the weights on the hidden state. Default `orthogonal`. */
+  recurrentInitializer?: Initializer;
+  /** Of the biases. Default `zeros`. */
+  biasInitializer?: Initializer;
+  /** `torch`: all weights and biases uniform in ±1/√units, as PyTorch draws them. */
+  init?: 'torch';
+}
+
+/** The schema of {@link RecurrentOptions}. */
+export const recurrentSchema = {
+  ...layerSchema,
+  units: integer(1, MAX_DIMENSION),
+  layers: integer(1, 64, 1),
+  bidirectional: custom<boolean | MergeMode>((value, label) => {
+    if (typeof value === 'boolean') return value;
+    if (typeof value !== 'string') throw wrongKind('true, false or a merge mode', label, value);
+    return checkOneOf(value, label, MERGE_MODES);
+  }, false),
+  mergeMode: optional(oneOf(MERGE_MODES)),
+  goBackwards: flag(false),
+  dropout: number({ min: 0, below: 1 }, 0),
+  useBias: flag(true),
+  returnSequences: flag(false),
+  returnState: flag(false),
+  kernelInitializer: optional(initializer('glorotUniform')),
+  recurrentInitializer: optional(initializer('orthogonal')),
+  biasInitializer: optional(initializer('zeros')),
+  init: optional(oneOf(['torch'])),
+} satisfies Schema;
+
+/** Options that have been read but whose defaults depend on each other. */
+type Read = Record<string, OptionValue>;
+
+function settle(type: string, read: Read): Read {
+  const { bidirectional, mergeMode, init, ...rest } = read;
+  if (typeof bidirectional === 'string' && mergeMode !== undefined && mergeMode !== bidirectional) {
+    throw wrongKind(
+      'the same merge mode as in "bidirectional"',
+      `${type}.mergeMode`,
+      mergeMode,
+      'give it once',
+    );
+  }
+  if (mergeMode !== undefined && bidirectional === false) {
+    throw wrongKind('nothing without bidirectional: true', `${type}.mergeMode`, mergeMode);
+  }
+  if (bidirectional !== false && rest['goBackwards'] === true) {
+    throw wrongKind(
+      'false with bidirectional',
+      `${type}.goBackwards`,
+      true,
+      'a bidirectional layer reads both ways already',
+    );
+  }
+  for (const name of ['kernelInitializer', 'recurrentInitializer', 'biasInitializer']) {
+    if (init === 'torch' && rest[name] !== undefined) {
+      throw wrongKind('nothing beside init: "torch"', `${type}.${name}`, rest[name]);
+    }
+  }
+  const torch = init === 'torch' ? 'torch' : undefined;
+  return {
+    ...rest,
+    bidirectional: bidirectional !== false,
+    mergeMode: typeof bidirectional === 'string' ? bidirectional : (mergeMode ?? 'concat'),
+    kernelInitializer: rest['kernelInitializer'] ?? torch ?? 'glorotUniform',
+    recurrentInitializer: rest['recurrentInitializer'] ?? torch ?? 'orthogonal',
+    biasInitializer: rest['biasInitializer'] ?? torch ?? 'zeros',
+  };
+}
+
+/** A layer that carries states from step to step. */
+export abstract class RecurrentLayer extends Layer {
+  constructor(type: string, read: Read) {
+    super(settle(type, read));
+  }
+
+  override get recurrent(): boolean {
+    return true;
+  }
+
+  override getConfig(): ReturnType<Layer['getConfig']> {
+    const { mergeMode, ...config } = super.getConfig();
+    return this.options['bidirectional'] === true ? { ...config, mergeMode: mergeMode! } : config;
+  }
+
+  outputShape(input: ValueShape, place: Place): ValueShape {
+    requireNumbers(input, place);
+    requireSequence(input, place);
+    const { units, bidirectional, mergeMode, returnSequences } = this.options;
+    const doubled = bidirectional === true && mergeMode === 'concat';
+    return {
+      features: (units as number) * (doubled ? 2 : 1),
+      timed: returnSequences === true,
+      tokens: false,
+    };
+  }
+}

@@ -1,0 +1,184 @@
+/** What the parts of a model share: the native object, its description, and who may use it when. */
+import type { DataShape } from './data/prepare';
+import { awaitNative, busy, codeOf, disposed, guardNative } from './errors';
+import type { Layer } from './layers/layer';
+import type { Loss } from './losses';
+import { addon } from './native';
+import type { NativeDescription, NativeModel } from './native';
+import type { Optimizer } from './optimizers';
+import { getThreads } from './runtime';
+import type { ValueShape } from './shapes';
+
+/** A layer with the name that it has in its model. */
+export interface NamedLayer {
+  name: string;
+  layer: Layer;
+  output: ValueShape;
+}
+
+/** A model's plan, checked. */
+export interface Plan {
+  seed: number;
+  input: ValueShape;
+  layers: NamedLayer[];
+}
+
+/** The optimiser that a model last trained with, and where it stands. */
+export interface Training {
+  optimizer: Optimizer;
+  /** The name it was given by, if by name. */
+  given: unknown;
+  loss: Loss;
+  steps: number;
+}
+
+export class ModelCore {
+  readonly plan: Plan;
+  readonly description: NativeDescription;
+  /** Set by the first `fit`. */
+  training: Training | undefined;
+  /** Asked for by `stop()`; cleared when a fit begins. */
+  stopRequested = false;
+  #native: NativeModel | undefined;
+  #nextJob = 1;
+  #owner: string | undefined;
+  #paused = false;
+  #readers = 0;
+  #evaluating = false;
+
+  constructor(plan: Plan) {
+    this.plan = plan;
+    this.#native = guardNative(
+      () =>
+        new (addon().Model)({
+          seed: plan.seed,
+          input: plan.input,
+          layers: plan.layers.map(({ name, layer }) => ({
+            type: layer.nativeType,
+            name,
+            options: layer.nativeOptions(),
+          })),
+        }),
+    );
+    this.description = this.#native.describe();
+  }
+
+  /** @throws OstinatoError `ERR_DISPOSED` */
+  get native(): NativeModel {
+    if (this.#native === undefined) throw disposed('model');
+    return this.#native;
+  }
+
+  get isDisposed(): boolean {
+    return this.#native === undefined;
+  }
+
+  get last(): NamedLayer {
+    return this.plan.layers.at(-1)!;
+  }
+
+  get dataShape(): DataShape {
+    return { input: this.plan.input, output: this.last.output, outputName: this.outputOwner };
+  }
+
+  /** The layer that decides whether the output has a time axis. */
+  private get outputOwner(): string {
+    const temporal = this.plan.layers.filter(({ layer }) => layer.temporal);
+    return (temporal.at(-1) ?? this.last).name;
+  }
+
+  threads(asked: number | undefined): number {
+    return asked ?? getThreads();
+  }
+
+  /** Rejects a use that the running call excludes. */
+  checkReadable(): void {
+    void this.native;
+    if (this.#owner !== undefined && !this.#paused) throw busy('model', this.#owner);
+  }
+
+  /** Rejects a change while anyone else uses the model. */
+  checkWritable(): void {
+    this.checkReadable();
+    if (this.#readers > 0) throw busy('model', 'a prediction');
+  }
+
+  /** Runs `work` as the only call that uses the model. */
+  async exclusive<T>(name: string, work: () => Promise<T>): Promise<T> {
+    void this.native;
+    if (this.#owner !== undefined) throw busy('model', this.#owner);
+    if (this.#readers > 0) throw busy('model', 'a prediction or an evaluation');
+    this.#owner = name;
+    try {
+      return await work();
+    } finally {
+      this.#owner = undefined;
+      this.#paused = false;
+    }
+  }
+
+  /** Lets others read the model while the exclusive call waits for a callback of the user. */
+  async paused<T>(work: () => T | PromiseLike<T>): Promise<T> {
+    this.#paused = true;
+    try {
+      return await work();
+    } finally {
+      this.#paused = false;
+    }
+  }
+
+  /** Runs `work`, which only reads parameters, beside other readers. */
+  async shared<T>(work: () => Promise<T>): Promise<T> {
+    this.checkReadable();
+    this.#readers++;
+    try {
+      return await work();
+    } finally {
+      this.#readers--;
+    }
+  }
+
+  /** Like {@link shared}, for the one evaluation that may run: it carries states of its own. */
+  async evaluating<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#evaluating) throw busy('model', 'evaluate()');
+    this.#evaluating = true;
+    try {
+      return await this.shared(work);
+    } finally {
+      this.#evaluating = false;
+    }
+  }
+
+  /**
+   * Runs one native job that a signal may cancel.
+   *
+   * @throws the signal's reason when it was aborted
+   */
+  async job<T>(
+    signal: AbortSignal | undefined,
+    start: (native: NativeModel, job: number) => Promise<T>,
+  ): Promise<T> {
+    signal?.throwIfAborted();
+    const { native } = this;
+    const job = this.#nextJob++;
+    const cancel = (): void => native.cancel(job);
+    signal?.addEventListener('abort', cancel, { once: true });
+    try {
+      return await awaitNative(() => start(native, job));
+    } catch (error) {
+      if (codeOf(error) === 'ERR_ABORTED') {
+        signal?.throwIfAborted();
+        void this.native;
+      }
+      throw error;
+    } finally {
+      signal?.removeEventListener('abort', cancel);
+    }
+  }
+
+  /** Ends running work and frees the native model when the last job lets go of it. */
+  dispose(): void {
+    this.#native?.dispose();
+    this.#native = undefined;
+  }
+}

@@ -1,0 +1,310 @@
+/**
+ * The only file that loads the addon and the only one that knows its types. Everything above it
+ * hands over validated, normalised values; the addon re-checks only what memory safety needs.
+ */
+import { existsSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { OstinatoError } from './errors';
+
+/**
+ * Options of a layer by their public names; nested values are never passed down. The type of a
+ * recurrent layer is the name of its cell in the native table (`elman_tanh`, `elman_relu`, `lstm`,
+ * `gru`, `gru_reset_before`; see `NativeInfo.cells`), so that a new cell needs no line in the core;
+ * `unitBiasGate` is the gate whose input bias begins at 1 (the forget gate of an LSTM: 1), or -1.
+ */
+export interface NativeLayerConfig {
+  type: string;
+  name: string;
+  options: Record<string, number | boolean | string>;
+}
+
+export interface NativeModelConfig {
+  /** 0 … 2^53 - 1. */
+  seed: number;
+  /** `features` of a float input; 1 for tokens. `timed`: rows are steps of sequences. */
+  input: { features: number; tokens: boolean; timed: boolean };
+  layers: NativeLayerConfig[];
+}
+
+export interface NativeParameterInfo {
+  /** `<layer>.<PyTorch name>`, e.g. `lstm.weight_ih_l0`. */
+  name: string;
+  shape: number[];
+  role: 'kernel' | 'recurrent' | 'bias' | 'norm' | 'embedding';
+}
+
+export interface NativeStateInfo {
+  /** Index of the layer in the model. */
+  layer: number;
+  /** `h`, `c`, … */
+  name: string;
+  /** layers * directions. */
+  slots: number;
+  features: number;
+}
+
+export interface NativeDescription {
+  /** Output of each layer. */
+  layers: { name: string; type: string; features: number; timed: boolean; parameters: number }[];
+  parameters: NativeParameterInfo[];
+  states: NativeStateInfo[];
+}
+
+export interface NativeLossConfig {
+  kind:
+    | 'sparseCategoricalCrossentropy'
+    | 'categoricalCrossentropy'
+    | 'binaryCrossentropy'
+    | 'meanSquaredError'
+    | 'meanAbsoluteError'
+    | 'huber';
+  fromLogits: boolean;
+  delta: number;
+}
+
+export interface NativeOptimizerConfig {
+  kind: 'sgd' | 'rmsprop' | 'adam';
+  momentum: number;
+  nesterov: boolean;
+  rho: number;
+  beta1: number;
+  beta2: number;
+  epsilon: number;
+  weightDecay: number;
+  decayAll: boolean;
+  /** 0: off. */
+  clipNorm: number;
+  /** 0: off. */
+  clipValue: number;
+}
+
+/**
+ * Data to copy into native memory. Samples are windows over flat arrays: sample i has `lengths[i]`
+ * steps that begin at step `inputOffsets[i]`; its targets begin at row `targetOffsets[i]`.
+ */
+export interface NativeDatasetConfig {
+  tokens?: Int32Array;
+  floats?: Float32Array;
+  /** Floats of an input step; 1 for tokens. */
+  features: number;
+  inputOffsets: Float64Array;
+  lengths: Int32Array;
+  /** Class ids, or dense rows of `targetFeatures`; neither for prediction. */
+  labels?: Int32Array;
+  targets?: Float32Array;
+  /** Labels are read from `tokens` by `targetOffsets` (language models). */
+  targetsAreInputs?: boolean;
+  targetFeatures: number;
+  /** One target row a step, or one a sample. */
+  targetTimed: boolean;
+  targetOffsets?: Float64Array;
+  /** Indexed as the targets are. */
+  weights?: Float32Array;
+  mask?: Float32Array;
+}
+
+/** Owned native copy of a dataset; freed when collected or disposed. */
+export interface NativeDataset {
+  readonly samples: number;
+  dispose(): void;
+}
+
+/** Initial or final states in the order of `NativeDescription.states`, [slots, B, features]. */
+export type NativeStates = (Float32Array | null)[];
+
+export interface NativePrediction {
+  output: Float32Array;
+  states: Float32Array[] | null;
+}
+
+export interface NativeTrainResult {
+  /** Whole steps made in this slice. */
+  steps: number;
+  /** Of each step: the mean loss, its row count, right answers, the gradient norm before clipping. */
+  losses: Float64Array;
+  counts: Float64Array;
+  correct: Float64Array;
+  gradientNorms: Float64Array;
+  /** With `stop`: the last step's loss or gradient was not finite and no update was made. */
+  diverged: boolean;
+}
+
+export interface NativeEvaluateResult {
+  batches: number;
+  lossSum: number;
+  count: number;
+  correct: number;
+}
+
+/** Batches as consecutive runs of sample indices: batch i has `sizes[i]` samples. */
+export interface NativeBatches {
+  samples: Int32Array;
+  sizes: Int32Array;
+}
+
+export interface NativeModel {
+  describe(): NativeDescription;
+  /** True while an asynchronous job of this model runs. */
+  readonly busy: boolean;
+  /** Copies; throws `ERR_BUSY` during training. */
+  readParameter(index: number): Float32Array;
+  writeParameter(index: number, values: Float32Array): void;
+  readGradient(index: number): Float32Array;
+
+  /** Makes a trainer (fresh optimiser slots); replaces the one before. */
+  configureTraining(loss: NativeLossConfig, optimizer: NativeOptimizerConfig): void;
+  /** Optimiser slots, for saving: names and flat arrays per parameter. */
+  readOptimizer(): { steps: number; slots: { name: string; values: Float32Array[] }[] };
+  writeOptimizer(state: { steps: number; slots: { name: string; values: Float32Array[] }[] }): void;
+  /**
+   * Runs whole steps over the batches until `budgetMs` has passed or they are done; at least one.
+   * `learningRates[i]` belongs to batch i. Rejects with `ERR_ABORTED` after `cancel`.
+   */
+  train(
+    data: NativeDataset,
+    batches: NativeBatches,
+    learningRates: Float64Array,
+    options: {
+      job: number;
+      /** Rows go on from the final states of the batch before. */
+      carryState: boolean;
+      /** Forget carried states before the first batch. */
+      reset: boolean;
+      /** What a loss or gradient that is not finite does: end the slice, skip the update, update. */
+      divergence: 'stop' | 'skip' | 'update';
+      budgetMs: number;
+      threads: number;
+    },
+  ): Promise<NativeTrainResult>;
+  evaluate(
+    data: NativeDataset,
+    batches: NativeBatches,
+    loss: NativeLossConfig,
+    options: {
+      job: number;
+      carryState: boolean;
+      reset: boolean;
+      budgetMs: number;
+      threads: number;
+    },
+  ): Promise<NativeEvaluateResult>;
+  /** One batch: [samples, steps, features] or [samples, features], zeros beyond a row's length. */
+  predict(
+    data: NativeDataset,
+    samples: Int32Array,
+    steps: number,
+    initialStates: NativeStates | null,
+    options: { job: number; threads: number; wantStates: boolean },
+  ): Promise<NativePrediction>;
+  predictSync(
+    data: NativeDataset,
+    samples: Int32Array,
+    steps: number,
+    initialStates: NativeStates | null,
+    options: { threads: number; wantStates: boolean },
+  ): NativePrediction;
+  /** Loss and gradients of one batch; parameters' gradients are then read by `readGradient`. */
+  gradients(
+    data: NativeDataset,
+    samples: Int32Array,
+    steps: number,
+    loss: NativeLossConfig,
+    initialStates: NativeStates | null,
+    options: { job: number; threads: number },
+  ): Promise<{ loss: number; input: Float32Array | null; initialStates: Float32Array[] }>;
+  /** Ends the running or waiting job that was given this number, at its next safe point. */
+  cancel(job: number): void;
+  session(streams: number): NativeSession;
+  dispose(): void;
+}
+
+export interface NativeSession {
+  readonly streams: number;
+  /** One step of all streams; the output is [streams, features]. */
+  step(input: Int32Array | Float32Array, threads: number): Promise<Float32Array>;
+  stepSync(input: Int32Array | Float32Array, threads: number): Float32Array;
+  reset(): void;
+  /** In the order of `NativeDescription.states`. */
+  readState(index: number): Float32Array;
+  writeState(index: number, values: Float32Array): void;
+  clone(): NativeSession;
+  dispose(): void;
+}
+
+export interface NativeInfo {
+  isa: string;
+  /** Built and supported here, best first. */
+  isas: string[];
+  /** `openmp`, `threads` or `serial`. */
+  parallel: string;
+  compiler: string;
+  /** Cells by name: gates, states. */
+  cells: { name: string; gates: number; states: string[] }[];
+}
+
+export interface NativeAddon {
+  info(): NativeInfo;
+  Model: new (config: NativeModelConfig) => NativeModel;
+  Dataset: new (config: NativeDatasetConfig, model: NativeModel) => NativeDataset;
+}
+
+const ADDON_NAME = 'ostinato.node';
+
+/** Linux with musl instead of glibc, which needs a binary of its own. */
+function isMusl(): boolean {
+  if (process.platform !== 'linux') return false;
+  const report = process.report.getReport() as { header?: { glibcVersionRuntime?: string } };
+  return report.header?.glibcVersionRuntime === undefined;
+}
+
+/** Where the addon may be, in the order in which it is looked for. */
+function candidates(): string[] {
+  const forced = process.env['OSTINATO_NATIVE'];
+  if (forced !== undefined && forced !== '') return [resolve(forced)];
+  const root = join(__dirname, '..');
+  const platform = `${process.platform}-${process.arch}${isMusl() ? '-musl' : ''}`;
+  return [
+    join(root, 'build', 'Release', ADDON_NAME),
+    join(root, 'prebuilds', platform, ADDON_NAME),
+  ];
+}
+
+function load(): NativeAddon {
+  const failures: string[] = [];
+  let cause: unknown;
+  for (const path of candidates()) {
+    if (!existsSync(path)) {
+      failures.push(`${path}: no such file`);
+      continue;
+    }
+    try {
+      // eslint-disable-next-line @typescript-eslint/no-require-imports
+      return require(path) as NativeAddon;
+    } catch (error) {
+      cause ??= error;
+      failures.push(`${path}: ${(error as Error).message}`);
+    }
+  }
+  throw new OstinatoError(
+    'ERR_ADDON',
+    [
+      `Could not load the native addon for ${process.platform}-${process.arch}, Node ${process.version}:`,
+      ...failures.map((failure) => `  ${failure}`),
+      'Build it with "npm run build" in the package\'s directory (needs a C++20 compiler, make and',
+      'Python 3), or set OSTINATO_NATIVE to the path of an addon that fits this machine.',
+    ].join('\n'),
+    { cause },
+  );
+}
+
+let loaded: NativeAddon | undefined;
+
+/**
+ * The addon, loaded by the first call.
+ *
+ * @throws OstinatoError `ERR_ADDON`, with every place that was tried and why it failed
+ */
+export function addon(): NativeAddon {
+  loaded ??= load();
+  return loaded;
+}

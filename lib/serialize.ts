@@ -1,0 +1,134 @@
+/** Models as files: safetensors with PyTorch's names, and the configuration in the metadata. */
+import { OstinatoError, guardNative, wrongKind } from './errors';
+import { fromConfig as layerFromConfig } from './layers';
+import type { LayerConfig } from './layers';
+import type { ModelCore, Plan } from './model-core';
+import { makePlan } from './plan';
+import { version } from './runtime';
+import * as safetensors from './safetensors';
+import type { Header } from './safetensors';
+import { isRecord } from './validate';
+import { checkNameMap, getWeights, matchTensors } from './weights';
+import type { LoadReport } from './weights';
+
+/** The number that stands in files; a reader refuses higher ones. */
+const FORMAT = 1;
+
+/** A model's configuration as JSON. */
+export interface ModelConfig {
+  format: number;
+  seed: number;
+  layers: LayerConfig[];
+}
+
+/** The layers with their names, and the seed. */
+export function configOf({ seed, layers }: Plan): ModelConfig {
+  return {
+    format: FORMAT,
+    seed,
+    layers: layers.map(({ name, layer }) => ({ ...layer.getConfig(), name })),
+  };
+}
+
+/**
+ * @throws OstinatoError `ERR_FORMAT` for a configuration of a later format
+ * @throws TypeError, RangeError for anything else that is wrong
+ */
+export function planOf(config: unknown): Plan {
+  if (!isRecord(config)) throw wrongKind('a configuration', 'config', config);
+  const { format, seed, layers } = config;
+  if (typeof format !== 'number' || format > FORMAT) {
+    throw new OstinatoError(
+      'ERR_FORMAT',
+      `The configuration has format ${String(format)}; this version of ostinato reads up to ${FORMAT}`,
+    );
+  }
+  if (!Array.isArray(layers)) throw wrongKind('an array of layers', 'config.layers', layers);
+  return makePlan(layers.map(layerFromConfig), Number.isSafeInteger(seed) ? (seed as number) : 0);
+}
+
+/** See `Model.save`. */
+export async function save(core: ModelCore, path: string, metadata: unknown): Promise<void> {
+  // Copies, made before the first await: later training does not reach into the file.
+  const weights = getWeights(core);
+  await safetensors.write(path, weights, {
+    format: 'pt',
+    'ostinato.version': version(),
+    'ostinato.config': JSON.stringify(configOf(core.plan)),
+    ...(metadata === undefined ? {} : { 'ostinato.metadata': JSON.stringify(metadata) }),
+  });
+}
+
+function parseMetadata({ metadata }: Header, key: string, path: string): unknown {
+  const text = metadata[key];
+  if (text === undefined) return undefined;
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new OstinatoError('ERR_FORMAT', `"${path}" has metadata "${key}" that is not JSON`, {
+      cause: error,
+    });
+  }
+}
+
+/** What a saved model is, without its weights. */
+export interface SavedModel {
+  config: ModelConfig;
+  metadata: unknown;
+}
+
+/**
+ * The configuration and the user's metadata in a header.
+ *
+ * @throws OstinatoError `ERR_FORMAT` when there is no configuration
+ */
+export function savedModel(header: Header, path: string): SavedModel {
+  const config = parseMetadata(header, 'ostinato.config', path);
+  if (config === undefined) {
+    throw new OstinatoError(
+      'ERR_FORMAT',
+      `"${path}" holds no model configuration; build the model with sequential() and read the weights with model.loadWeights(path, { map })`,
+    );
+  }
+  return {
+    config: config as ModelConfig,
+    metadata: parseMetadata(header, 'ostinato.metadata', path),
+  };
+}
+
+/** Makes the model's plan from a header; what is wrong with it is the file's fault. */
+export function planFromFile(header: Header, path: string): { plan: Plan; metadata: unknown } {
+  const { config, metadata } = savedModel(header, path);
+  try {
+    return { plan: planOf(config), metadata };
+  } catch (error) {
+    throw new OstinatoError(
+      'ERR_FORMAT',
+      `"${path}" has a configuration that cannot be used: ${(error as Error).message}`,
+      { cause: error },
+    );
+  }
+}
+
+/** See `Model.loadWeights`. */
+export async function loadWeights(
+  core: ModelCore,
+  path: string,
+  options: { map: unknown; strict: boolean },
+): Promise<LoadReport> {
+  core.checkWritable();
+  const map = checkNameMap(options.map);
+  let matched: ReturnType<typeof matchTensors<safetensors.TensorInfo>> | undefined;
+  const file = await safetensors.read(path, ({ tensors }) => {
+    matched = matchTensors(core, tensors, map, options.strict, path);
+    return matched.reads.map(({ tensor }) => tensor);
+  });
+  const { report, reads } = matched!;
+  core.checkWritable();
+  guardNative(() => {
+    for (const { index, tensor } of reads) {
+      core.native.writeParameter(index, file.tensors[tensor.name]!.data);
+    }
+  });
+  return report;
+}

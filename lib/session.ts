@@ -1,0 +1,184 @@
+/** A stream's state, and single steps. */
+import { copyFloats, copyIntegers } from './data/arrays';
+import type { FlatNumbers } from './data/arrays';
+import { readRows } from './data/rows';
+import { awaitNative, disposed, fromNative, guardNative, kindOf, shapeMismatch } from './errors';
+import type { ModelCore } from './model-core';
+import type { NativeSession } from './native';
+import { nameStates, orderStates } from './states';
+import type { States, StatesInput } from './states';
+
+/** Options of `model.session`. */
+export interface SessionOptions {
+  /** Independent streams that step together. Default 1. */
+  streams?: number;
+  /** Threads of a step. Default 1: a step is short. */
+  threads?: number;
+}
+
+/**
+ * The input of one step: for tokens an id, or an id for each stream; for numbers
+ * [streams, features] row-major, flat or nested. A Float32Array or Int32Array is fastest.
+ */
+export type StepInput = number | FlatNumbers | readonly FlatNumbers[];
+
+/**
+ * Owns the states of one or more streams over a model. A step costs the same at any length of the
+ * stream. Sessions of a model are independent of each other and of `predict`.
+ */
+export class Session implements Disposable {
+  readonly #core: ModelCore;
+  readonly #threads: number;
+  readonly #streams: number;
+  readonly #features: number;
+  readonly #tokens: boolean;
+  #native: NativeSession | undefined;
+
+  /** @internal Use `model.session()`. */
+  constructor(core: ModelCore, native: NativeSession, threads: number) {
+    this.#core = core;
+    this.#native = native;
+    this.#threads = threads;
+    this.#streams = native.streams;
+    this.#features = core.plan.input.features;
+    this.#tokens = core.plan.input.tokens;
+  }
+
+  /** Number of streams. */
+  get streams(): number {
+    return this.#streams;
+  }
+
+  /** Numbers in an output row. */
+  get outputFeatures(): number {
+    return this.#core.last.output.features;
+  }
+
+  /** Whether outputs are probabilities (the last layer applies softmax) rather than logits. */
+  get givesProbabilities(): boolean {
+    return this.#core.last.layer.activation === 'softmax';
+  }
+
+  get #open(): NativeSession {
+    if (this.#native === undefined) throw disposed('session');
+    return this.#native;
+  }
+
+  /**
+   * One step of all streams, on another thread.
+   *
+   * @returns the output, [streams, features] row-major
+   * @throws TypeError, RangeError for an input of another kind or size, or an id out of range
+   * @throws OstinatoError `ERR_BUSY` while a step of this session or training of the model runs;
+   *     `ERR_DISPOSED`
+   */
+  async step(input: StepInput): Promise<Float32Array> {
+    const native = this.#open;
+    const values = this.#read(input);
+    return this.#core.shared(() => awaitNative(() => native.step(values, this.#threads)));
+  }
+
+  /**
+   * One step of all streams, on this thread: faster than `step` for all but large models.
+   *
+   * @returns the output, [streams, features] row-major
+   * @throws as `step`
+   */
+  stepSync(input: StepInput): Float32Array {
+    const native = this.#open;
+    this.#core.checkReadable();
+    try {
+      return native.stepSync(this.#read(input), this.#threads);
+    } catch (error) {
+      throw fromNative(error);
+    }
+  }
+
+  #read(input: StepInput): Int32Array | Float32Array {
+    // The core checks length and memory of arrays that have the right kind already.
+    const kind = typeof input === 'number' ? 'number' : kindOf(input);
+    if (this.#tokens) {
+      if (kind === 'Int32Array') return input as Int32Array;
+      const ids = new Int32Array(this.#streams);
+      const flat = kind === 'number' ? [input as number] : (input as FlatNumbers);
+      this.#checkLength(flat, this.#streams);
+      copyIntegers(flat, 0, flat.length, ids, 0, 'input');
+      return ids;
+    }
+    if (kind === 'Float32Array') return input as Float32Array;
+    if (kind === 'number' || !Array.isArray(input) || typeof input[0] === 'number') {
+      const flat = kind === 'number' ? [input as number] : (input as FlatNumbers);
+      this.#checkLength(flat, this.#streams * this.#features);
+      const numbers = new Float32Array(flat.length);
+      copyFloats(flat, 0, flat.length, numbers, 0, 'input');
+      return numbers;
+    }
+    const wanted = { timed: false, features: this.#features, integers: false };
+    return readRows(input, wanted, 'input').data;
+  }
+
+  #checkLength(input: FlatNumbers, wanted: number): void {
+    if (input?.length === wanted) return;
+    if (typeof input?.length !== 'number')
+      readRows(input, { timed: false, features: this.#features, integers: this.#tokens }, 'input');
+    throw shapeMismatch(
+      `Expected ${wanted} numbers for "input" (${this.#streams} streams) but received ${input.length}`,
+    );
+  }
+
+  /**
+   * Copies of all states, by layer and name: [slots, streams, features].
+   *
+   * @throws OstinatoError `ERR_BUSY` while a step runs; `ERR_DISPOSED`
+   */
+  get state(): States {
+    const native = this.#open;
+    const values = guardNative(() =>
+      this.#core.description.states.map((_info, i) => native.readState(i)),
+    );
+    return nameStates(this.#core.description, values, this.#streams);
+  }
+
+  /**
+   * Sets states; those that are left out become zeros.
+   *
+   * @throws TypeError, RangeError, OstinatoError `ERR_SHAPE_MISMATCH` before anything is changed;
+   *     `ERR_BUSY` while a step runs; `ERR_DISPOSED`
+   */
+  setState(state: StatesInput): void {
+    const native = this.#open;
+    const values = orderStates(this.#core.description, state, this.#streams, 'state');
+    guardNative(() => {
+      native.reset();
+      values.forEach((value, i) => {
+        if (value !== null) native.writeState(i, value);
+      });
+    });
+  }
+
+  /** Sets all states to zero. */
+  reset(): void {
+    const native = this.#open;
+    guardNative(() => native.reset());
+  }
+
+  /** A new session over the same model that begins with this one's states. */
+  clone(): Session {
+    const native = this.#open;
+    return new Session(
+      this.#core,
+      guardNative(() => native.clone()),
+      this.#threads,
+    );
+  }
+
+  /** Frees the states. Further calls throw `ERR_DISPOSED`; a second `dispose` does nothing. */
+  dispose(): void {
+    this.#native?.dispose();
+    this.#native = undefined;
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}

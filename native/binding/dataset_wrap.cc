@@ -1,0 +1,93 @@
+#include "binding/dataset_wrap.h"
+
+#include <utility>
+
+#include "binding/model_wrap.h"
+
+namespace ostinato::binding {
+
+namespace {
+
+bool given(const Napi::Object& config, const char* name) { return !config.Get(name).IsUndefined(); }
+
+template <class T>
+int64_t bytes(const std::vector<T>& values) {
+  return static_cast<int64_t>(values.size() * sizeof(T));
+}
+
+constexpr int64_t kMaxFeatures = int64_t{1} << 24;
+
+void read_inputs(napi_env env, const Napi::Object& config, Dataset& data) {
+  data.features = integer(config, "features", 1, kMaxFeatures);
+  data.tokens = given(config, "tokens");
+  if (data.tokens) {
+    data.input_tokens = int32s(env, config.Get("tokens"), "tokens");
+  } else {
+    data.input_floats = floats(env, config.Get("floats"), "floats");
+  }
+  data.input_offset = offsets(env, config.Get("inputOffsets"), "inputOffsets");
+  data.length = int32s(env, config.Get("lengths"), "lengths");
+}
+
+void read_targets(napi_env env, const Napi::Object& config, Dataset& data) {
+  data.target_timed = flag(config, "targetTimed");
+  data.target_features = integer(config, "targetFeatures", 1, kMaxFeatures);
+  data.targets_are_inputs = given(config, "targetsAreInputs") && flag(config, "targetsAreInputs");
+  if (given(config, "labels")) data.target_labels = int32s(env, config.Get("labels"), "labels");
+  if (given(config, "targets")) data.target_floats = floats(env, config.Get("targets"), "targets");
+  if (data.targets_are_inputs || given(config, "labels")) {
+    data.target_kind = Dataset::TargetKind::kLabels;
+  } else if (given(config, "targets")) {
+    data.target_kind = Dataset::TargetKind::kDense;
+  } else {
+    return;
+  }
+  data.target_offset = offsets(env, config.Get("targetOffsets"), "targetOffsets");
+  if (given(config, "weights")) data.weights = floats(env, config.Get("weights"), "weights");
+  if (given(config, "mask")) data.mask = floats(env, config.Get("mask"), "mask");
+}
+
+}  // namespace
+
+napi_value DatasetWrap::define(napi_env env) {
+  return define_class<DatasetWrap>(
+      env, {getter_property<DatasetWrap, &DatasetWrap::samples>("samples"),
+            method_property<DatasetWrap, &DatasetWrap::dispose>("dispose")});
+}
+
+std::unique_ptr<DatasetWrap> DatasetWrap::create(const Call& call) {
+  const Napi::Object config = call.object(0, "config");
+  const ModelState& model = *unwrap<ModelWrap>(call.env, call.arguments[1]).state();
+  auto state = std::make_shared<DatasetState>();
+  read_inputs(call.env, config, state->data);
+  read_targets(call.env, config, state->data);
+  state->data.validate(model.network->input_shape(), model.vocabulary,
+                       model.network->output_shape());
+  state->network = model.network;
+  return std::unique_ptr<DatasetWrap>(new DatasetWrap(call.env, std::move(state)));
+}
+
+DatasetWrap::DatasetWrap(napi_env env, std::shared_ptr<const DatasetState> state)
+    : state_(std::move(state)), memory_(env) {
+  const Dataset& data = state_->data;
+  memory_.set(bytes(data.input_tokens) + bytes(data.input_floats) + bytes(data.input_offset) +
+              bytes(data.length) + bytes(data.target_labels) + bytes(data.target_floats) +
+              bytes(data.target_offset) + bytes(data.weights) + bytes(data.mask));
+}
+
+const std::shared_ptr<const DatasetState>& DatasetWrap::state() const {
+  if (state_ == nullptr) throw Error("ERR_DISPOSED", "The dataset has been disposed");
+  return state_;
+}
+
+napi_value DatasetWrap::samples(const Call& call) {
+  return Napi::Number::New(call.env, static_cast<double>(state()->data.samples()));
+}
+
+napi_value DatasetWrap::dispose(const Call&) {
+  state_.reset();
+  memory_.set(0);
+  return nullptr;
+}
+
+}  // namespace ostinato::binding

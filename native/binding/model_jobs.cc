@@ -1,0 +1,153 @@
+#include "binding/model_jobs.h"
+
+#include <utility>
+
+namespace ostinato::binding {
+
+TrainJob::TrainJob(std::shared_ptr<ModelState> model, SharedDataset data, Batches batches,
+                   std::vector<double> rates, bool carry, bool reset, Divergence divergence,
+                   double budget_ms, int threads)
+    : model_(std::move(model), true),
+      data_(std::move(data)),
+      batches_(std::move(batches)),
+      rates_(std::move(rates)),
+      carry_(carry),
+      reset_(reset),
+      divergence_(divergence),
+      deadline_(budget_ms),
+      threads_(threads) {
+  for (std::vector<double>* list : {&losses_, &counts_, &correct_, &norms_}) {
+    list->reserve(batches_.sizes.size());
+  }
+}
+
+void TrainJob::execute() {
+  deadline_.start();
+  Trainer& trainer = *model_->trainer;
+  if (reset_) trainer.carried().clear();
+  const int32_t* samples = batches_.samples.data();
+  for (size_t i = 0; i < batches_.sizes.size(); ++i) {
+    StepResult step;
+    try {
+      step = trainer.step(data_->data, samples, batches_.sizes[i], rates_[i], carry_,
+                          divergence_ == Divergence::kUpdate, threads_, cancel_flag());
+    } catch (const Cancelled&) {
+      // The steps that were made are reported; the caller learns of the end by its next call.
+      if (i == 0) throw;
+      return;
+    }
+    losses_.push_back(step.loss.mean());
+    counts_.push_back(static_cast<double>(step.loss.count));
+    correct_.push_back(static_cast<double>(step.loss.correct));
+    norms_.push_back(step.gradient_norm);
+    diverged_ = step.diverged && divergence_ == Divergence::kStop;
+    samples += batches_.sizes[i];
+    if (diverged_ || deadline_.passed()) return;
+  }
+}
+
+napi_value TrainJob::result(napi_env env) {
+  Napi::Object result = Napi::Object::New(env);
+  result.Set("steps", static_cast<double>(losses_.size()));
+  result.Set("losses", Napi::Value(env, new_doubles(env, losses_)));
+  result.Set("counts", Napi::Value(env, new_doubles(env, counts_)));
+  result.Set("correct", Napi::Value(env, new_doubles(env, correct_)));
+  result.Set("gradientNorms", Napi::Value(env, new_doubles(env, norms_)));
+  result.Set("diverged", diverged_);
+  return result;
+}
+
+EvaluateJob::EvaluateJob(std::shared_ptr<ModelState> model, SharedDataset data, Batches batches,
+                         const LossConfig& loss, bool carry, bool reset, double budget_ms,
+                         int threads)
+    : model_(std::move(model), false),
+      data_(std::move(data)),
+      batches_(std::move(batches)),
+      loss_(loss),
+      carry_(carry),
+      reset_(reset),
+      deadline_(budget_ms),
+      threads_(threads) {}
+
+void EvaluateJob::execute() {
+  deadline_.start();
+  Predictor& predictor = model_->predictor;
+  if (reset_) predictor.reset_carried();
+  Loss loss(loss_, model_->network->kernels());
+  const int32_t* samples = batches_.samples.data();
+  for (const int32_t size : batches_.sizes) {
+    const LossValue value =
+        predictor.evaluate(data_->data, samples, size, loss, carry_, threads_, cancel_flag());
+    total_.sum += value.sum;
+    total_.count += value.count;
+    total_.correct += value.correct;
+    samples += size;
+    ++done_;
+    if (deadline_.passed()) return;
+  }
+}
+
+napi_value EvaluateJob::result(napi_env env) {
+  Napi::Object result = Napi::Object::New(env);
+  result.Set("batches", static_cast<double>(done_));
+  result.Set("lossSum", total_.sum);
+  result.Set("count", static_cast<double>(total_.count));
+  result.Set("correct", static_cast<double>(total_.correct));
+  return result;
+}
+
+int64_t Prediction::output_size(const Network& network) const {
+  const ValueShape& shape = network.output_shape();
+  const auto count = static_cast<int64_t>(samples.size());
+  return checked_product(checked_product(count, shape.timed ? steps : 1), shape.features);
+}
+
+void Prediction::run(Predictor& predictor, const std::atomic<bool>* cancel, float* output) {
+  predictor.predict(data->data, samples.data(), static_cast<int64_t>(samples.size()), steps,
+                    initial, threads, cancel, output, want_states ? &states : nullptr);
+}
+
+napi_value prediction_result(napi_env env, napi_value output, const Prediction& prediction) {
+  Napi::Object result = Napi::Object::New(env);
+  result.Set("output", Napi::Value(env, output));
+  result.Set("states", prediction.want_states
+                           ? Napi::Value(env, write_states(env, prediction.states))
+                           : Napi::Env(env).Null());
+  return result;
+}
+
+PredictJob::PredictJob(std::shared_ptr<ModelState> model, Prediction prediction)
+    : model_(std::move(model), false), prediction_(std::move(prediction)) {}
+
+void PredictJob::execute() {
+  output_.resize(prediction_.output_size(*model_->network));
+  prediction_.run(model_->predictor, cancel_flag(), output_.data());
+}
+
+napi_value PredictJob::result(napi_env env) {
+  return prediction_result(env, new_floats(env, output_.data(), output_.size()), prediction_);
+}
+
+GradientsJob::GradientsJob(std::shared_ptr<ModelState> model, Prediction batch,
+                           const LossConfig& loss)
+    : model_(std::move(model), true), batch_(std::move(batch)), loss_(loss) {}
+
+void GradientsJob::execute() {
+  Loss loss(loss_, model_->network->kernels());
+  gradients_ = model_->predictor.gradients(batch_.data->data, batch_.samples.data(),
+                                           static_cast<int64_t>(batch_.samples.size()),
+                                           batch_.steps, loss, batch_.initial, batch_.threads);
+}
+
+napi_value GradientsJob::result(napi_env env) {
+  Napi::Object result = Napi::Object::New(env);
+  result.Set("loss", gradients_.loss.mean());
+  const std::vector<float>& input = gradients_.input;
+  const bool tokens = model_->network->input_shape().tokens;
+  result.Set("input", tokens ? Napi::Env(env).Null()
+                             : Napi::Value(env, new_floats(env, input.data(), input.size())));
+  result.Set("initialStates", Napi::Value(env, write_states(env, gradients_.initial_states)));
+  return result;
+}
+
+}  // namespace ostinato::binding

@@ -1,0 +1,121 @@
+// The long calls of a model, as jobs.
+#pragma once
+
+#include <chrono>
+#include <vector>
+
+#include "binding/job.h"
+#include "binding/model_config.h"
+#include "binding/model_state.h"
+
+namespace ostinato::binding {
+
+// Batches as consecutive runs of sample indices.
+struct Batches {
+  std::vector<int32_t> samples;
+  std::vector<int32_t> sizes;
+};
+
+using SharedDataset = std::shared_ptr<const DatasetState>;
+
+// Ends a slice of work when its time is up.
+class Deadline {
+ public:
+  explicit Deadline(double milliseconds) : milliseconds_(milliseconds) {}
+  void start() { start_ = std::chrono::steady_clock::now(); }
+  bool passed() const {
+    const std::chrono::duration<double, std::milli> spent =
+        std::chrono::steady_clock::now() - start_;
+    return spent.count() >= milliseconds_;
+  }
+
+ private:
+  double milliseconds_;
+  std::chrono::steady_clock::time_point start_;
+};
+
+enum class Divergence : uint8_t { kStop, kSkip, kUpdate };
+
+class TrainJob : public Job {
+ public:
+  TrainJob(std::shared_ptr<ModelState> model, SharedDataset data, Batches batches,
+           std::vector<double> rates, bool carry, bool reset, Divergence divergence,
+           double budget_ms, int threads);
+  void execute() override;
+  napi_value result(napi_env env) override;
+
+ private:
+  Use model_;
+  SharedDataset data_;
+  Batches batches_;
+  std::vector<double> rates_;
+  bool carry_, reset_;
+  Divergence divergence_;
+  Deadline deadline_;
+  int threads_;
+  std::vector<double> losses_, counts_, correct_, norms_;
+  bool diverged_ = false;
+};
+
+class EvaluateJob : public Job {
+ public:
+  EvaluateJob(std::shared_ptr<ModelState> model, SharedDataset data, Batches batches,
+              const LossConfig& loss, bool carry, bool reset, double budget_ms, int threads);
+  void execute() override;
+  napi_value result(napi_env env) override;
+
+ private:
+  Use model_;
+  SharedDataset data_;
+  Batches batches_;
+  LossConfig loss_;
+  bool carry_, reset_;
+  Deadline deadline_;
+  int threads_;
+  size_t done_ = 0;
+  LossValue total_;
+};
+
+// What a prediction needs; used by the job and by the call on the JavaScript thread.
+struct Prediction {
+  SharedDataset data;
+  std::vector<int32_t> samples;
+  int64_t steps = 0;
+  StateValues initial;
+  int threads = 1;
+  bool want_states = false;
+  StateValues states;
+
+  int64_t output_size(const Network& network) const;
+  void run(Predictor& predictor, const std::atomic<bool>* cancel, float* output);
+};
+
+class PredictJob : public Job {
+ public:
+  PredictJob(std::shared_ptr<ModelState> model, Prediction prediction);
+  void execute() override;
+  napi_value result(napi_env env) override;
+
+ private:
+  Use model_;
+  Prediction prediction_;
+  std::vector<float> output_;
+};
+
+// { output, states } of lib/native.ts.
+napi_value prediction_result(napi_env env, napi_value output, const Prediction& prediction);
+
+class GradientsJob : public Job {
+ public:
+  GradientsJob(std::shared_ptr<ModelState> model, Prediction batch, const LossConfig& loss);
+  void execute() override;
+  napi_value result(napi_env env) override;
+
+ private:
+  Use model_;
+  Prediction batch_;
+  LossConfig loss_;
+  Predictor::Gradients gradients_;
+};
+
+}  // namespace ostinato::binding

@@ -1,0 +1,54 @@
+// The native model as its wrapper, its jobs and its sessions share it.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "core/dataset.h"
+#include "core/network.h"
+#include "core/predictor.h"
+#include "core/trainer.h"
+
+namespace ostinato::binding {
+
+struct ModelState {
+  explicit ModelState(std::shared_ptr<Network> built)
+      : network(std::move(built)), predictor(network), sync_predictor(network) {}
+
+  std::shared_ptr<Network> network;
+  // Ids that an embedding at the door takes; 0 for float inputs.
+  int64_t vocabulary = 0;
+  // Used by jobs only, of which one runs at a time.
+  std::unique_ptr<Trainer> trainer;
+  Predictor predictor;
+  // Used on the JavaScript thread.
+  Predictor sync_predictor;
+  // Jobs that are waiting or running: those that change parameters or gradients, and others.
+  // Counted on the JavaScript thread.
+  int writers = 0;
+  int readers = 0;
+};
+
+// Holds a model for one job.
+class Use {
+ public:
+  Use(std::shared_ptr<ModelState> model, bool writes) : model_(std::move(model)), writes_(writes) {
+    ++(writes_ ? model_->writers : model_->readers);
+  }
+  ~Use() { --(writes_ ? model_->writers : model_->readers); }
+  Use(const Use&) = delete;
+  Use& operator=(const Use&) = delete;
+  ModelState* operator->() const { return model_.get(); }
+
+ private:
+  std::shared_ptr<ModelState> model_;
+  bool writes_;
+};
+
+// A dataset and the network that it was checked against.
+struct DatasetState {
+  Dataset data;
+  std::shared_ptr<Network> network;
+};
+
+}  // namespace ostinato::binding

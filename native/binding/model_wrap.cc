@@ -1,0 +1,326 @@
+#include "binding/model_wrap.h"
+
+#include <cstring>
+#include <utility>
+
+#include "binding/addon_data.h"
+#include "binding/dataset_wrap.h"
+#include "binding/model_config.h"
+#include "binding/model_jobs.h"
+#include "binding/session_wrap.h"
+#include "core/dispatch.h"
+
+namespace ostinato::binding {
+
+namespace {
+
+constexpr int64_t kMaxSafeInteger = 9007199254740991;
+constexpr int64_t kMaxSteps = int64_t{1} << 31;
+
+int read_threads(const Napi::Object& options) {
+  return static_cast<int>(integer(options, "threads", 1, kMaxThreads));
+}
+
+int64_t read_job(const Napi::Object& options) {
+  return integer(options, "job", 0, kMaxSafeInteger);
+}
+
+// The dataset of an argument, which must have been checked against this model.
+SharedDataset read_data(const Call& call, size_t i, const ModelState& model) {
+  SharedDataset data = unwrap<DatasetWrap>(call.env, call.arguments[i]).state();
+  if (data->network != model.network) invalid("Expected a dataset that was made for this model");
+  return data;
+}
+
+std::vector<int32_t> read_samples(const Call& call, napi_value value, const DatasetState& data) {
+  std::vector<int32_t> samples = int32s(call.env, value, "samples");
+  for (const int32_t sample : samples) {
+    if (sample < 0 || sample >= data.data.samples()) {
+      invalid("Expected samples from 0 to " + std::to_string(data.data.samples() - 1) +
+              " but received " + std::to_string(sample));
+    }
+  }
+  return samples;
+}
+
+Batches read_batches(const Call& call, size_t i, const DatasetState& data) {
+  const Napi::Object from = call.object(i, "batches");
+  Batches batches;
+  batches.samples = read_samples(call, from.Get("samples"), data);
+  batches.sizes = int32s(call.env, from.Get("sizes"), "sizes");
+  int64_t total = 0;
+  for (const int32_t size : batches.sizes) {
+    if (size < 1) invalid("Expected batches of at least one sample");
+    total += size;
+  }
+  if (batches.sizes.empty() || total != static_cast<int64_t>(batches.samples.size())) {
+    invalid("Expected sizes of batches that sum up to the number of samples");
+  }
+  return batches;
+}
+
+void check_targets(const DatasetState& data, const LossConfig& loss) {
+  const bool labels = loss.kind == LossKind::kSparseCategoricalCrossentropy;
+  const auto wanted = labels ? Dataset::TargetKind::kLabels : Dataset::TargetKind::kDense;
+  if (data.data.target_kind != wanted) invalid("Expected targets of the kind that the loss takes");
+}
+
+Divergence read_divergence(const Napi::Object& options) {
+  const std::string name = text(options, "divergence");
+  if (name == "stop") return Divergence::kStop;
+  return name == "skip" ? Divergence::kSkip : Divergence::kUpdate;
+}
+
+// (data, samples, steps) as `predict` and `gradients` take them; states at argument `states`.
+Prediction read_prediction(const Call& call, const ModelState& model, size_t states,
+                           size_t options) {
+  Prediction prediction;
+  prediction.data = read_data(call, 0, model);
+  prediction.samples = read_samples(call, call.arguments[1], *prediction.data);
+  prediction.steps = integer(call[2], "steps", 0, kMaxSteps);
+  prediction.initial = read_states(call.env, call[states], model.predictor.states(),
+                                   static_cast<int64_t>(prediction.samples.size()));
+  prediction.threads = read_threads(call.object(options, "options"));
+  return prediction;
+}
+
+}  // namespace
+
+napi_value ModelWrap::define(napi_env env) {
+  using M = ModelWrap;
+  return define_class<M>(
+      env,
+      {method_property<M, &M::describe>("describe"), getter_property<M, &M::busy>("busy"),
+       method_property<M, &M::read_parameter>("readParameter"),
+       method_property<M, &M::write_parameter>("writeParameter"),
+       method_property<M, &M::read_gradient>("readGradient"),
+       method_property<M, &M::configure_training>("configureTraining"),
+       method_property<M, &M::read_optimizer>("readOptimizer"),
+       method_property<M, &M::write_optimizer>("writeOptimizer"),
+       method_property<M, &M::train>("train"), method_property<M, &M::evaluate>("evaluate"),
+       method_property<M, &M::predict>("predict"),
+       method_property<M, &M::predict_sync>("predictSync"),
+       method_property<M, &M::gradients>("gradients"), method_property<M, &M::cancel>("cancel"),
+       method_property<M, &M::session>("session"), method_property<M, &M::dispose>("dispose")});
+}
+
+std::unique_ptr<ModelWrap> ModelWrap::create(const Call& call) {
+  const NetworkConfig config = read_network_config(call.object(0, "config"));
+  auto state = std::make_shared<ModelState>(std::make_shared<Network>(config, active_kernels()));
+  if (config.input.tokens) state->vocabulary = config.layers.front().integer("inputDim", 0);
+  return std::unique_ptr<ModelWrap>(new ModelWrap(call.env, std::move(state)));
+}
+
+ModelWrap::ModelWrap(napi_env env, std::shared_ptr<ModelState> state)
+    : state_(std::move(state)), memory_(env) {
+  // Values, gradients, and about as much again in packed copies.
+  memory_.set(state_->network->params().size() * static_cast<int64_t>(3 * sizeof(float)));
+}
+
+const std::shared_ptr<ModelState>& ModelWrap::state() const {
+  if (state_ == nullptr) throw Error("ERR_DISPOSED", "The model has been disposed");
+  return state_;
+}
+
+ModelState& ModelWrap::readable() const {
+  ModelState& model = *state();
+  if (model.writers > 0) throw Error("ERR_BUSY", "The model is busy: it is being trained");
+  return model;
+}
+
+ModelState& ModelWrap::writable() const {
+  ModelState& model = readable();
+  if (model.readers > 0) throw Error("ERR_BUSY", "The model is busy: it is being read");
+  return model;
+}
+
+napi_value ModelWrap::describe(const Call& call) {
+  return binding::describe(call.env, *state()->network, state()->predictor.states());
+}
+
+napi_value ModelWrap::busy(const Call& call) {
+  const ModelState& model = *state();
+  return Napi::Boolean::New(call.env, model.writers + model.readers > 0);
+}
+
+size_t ModelWrap::parameter_index(const Call& call) const {
+  const auto count = static_cast<int64_t>(state()->network->params().entries().size());
+  return static_cast<size_t>(integer(call[0], "index", 0, count - 1));
+}
+
+napi_value ModelWrap::read_parameter(const Call& call) {
+  const ParamTable& params = readable().network->params();
+  const size_t i = parameter_index(call);
+  return new_floats(call.env, params.value(static_cast<int>(i)), params.entries()[i].size);
+}
+
+napi_value ModelWrap::read_gradient(const Call& call) {
+  const ParamTable& params = readable().network->params();
+  const size_t i = parameter_index(call);
+  return new_floats(call.env, params.gradient(static_cast<int>(i)), params.entries()[i].size);
+}
+
+napi_value ModelWrap::write_parameter(const Call& call) {
+  ParamTable& params = writable().network->params();
+  const size_t i = parameter_index(call);
+  const std::vector<float> values = floats(call.env, call.arguments[1], "values");
+  const int64_t size = params.entries()[i].size;
+  if (static_cast<int64_t>(values.size()) != size) {
+    throw Error("ERR_SHAPE_MISMATCH", "Expected " + std::to_string(size) + " numbers for \"" +
+                                          params.entries()[i].name + "\" but received " +
+                                          std::to_string(values.size()));
+  }
+  std::memcpy(params.value(static_cast<int>(i)), values.data(), values.size() * sizeof(float));
+  params.touch();
+  return nullptr;
+}
+
+napi_value ModelWrap::configure_training(const Call& call) {
+  ModelState& model = writable();
+  const LossConfig loss = read_loss_config(call.object(0, "loss"));
+  const OptimizerConfig optimizer = read_optimizer_config(call.object(1, "optimizer"));
+  model.trainer = std::make_unique<Trainer>(model.network, loss, optimizer);
+  return nullptr;
+}
+
+napi_value ModelWrap::read_optimizer(const Call& call) {
+  ModelState& model = readable();
+  if (model.trainer == nullptr) invalid("Expected a model that is configured for training");
+  Optimizer& optimizer = model.trainer->optimizer();
+  Napi::Object result = Napi::Object::New(call.env);
+  result.Set("steps", static_cast<double>(optimizer.steps()));
+  Napi::Array slots = Napi::Array::New(call.env);
+  const std::vector<ParamEntry>& entries = model.network->params().entries();
+  for (int i = 0; i < optimizer.slot_count(); ++i) {
+    Napi::Object slot = Napi::Object::New(call.env);
+    slot.Set("name", optimizer.slot_name(i));
+    Napi::Array values = Napi::Array::New(call.env);
+    for (uint32_t k = 0; k < entries.size(); ++k) {
+      const float* from = optimizer.slot(i) + entries[k].offset;
+      values.Set(k, Napi::Value(call.env, new_floats(call.env, from, entries[k].size)));
+    }
+    slot.Set("values", values);
+    slots.Set(static_cast<uint32_t>(i), slot);
+  }
+  result.Set("slots", slots);
+  return result;
+}
+
+napi_value ModelWrap::write_optimizer(const Call& call) {
+  ModelState& model = writable();
+  if (model.trainer == nullptr) invalid("Expected a model that is configured for training");
+  Optimizer& optimizer = model.trainer->optimizer();
+  const Napi::Object from = call.object(0, "state");
+  const int64_t steps = integer(from, "steps", 0, kMaxSafeInteger);
+  const Napi::Array slots = from.Get("slots").As<Napi::Array>();
+  const std::vector<ParamEntry>& entries = model.network->params().entries();
+  if (slots.Length() != static_cast<uint32_t>(optimizer.slot_count())) {
+    invalid("Expected the slots of this optimizer");
+  }
+  // All is read and checked before anything is written.
+  std::vector<std::vector<float>> values;
+  for (uint32_t i = 0; i < slots.Length(); ++i) {
+    const Napi::Object slot = slots.Get(i).As<Napi::Object>();
+    const Napi::Array arrays = slot.Get("values").As<Napi::Array>();
+    if (text(slot, "name") != optimizer.slot_name(static_cast<int>(i)) ||
+        arrays.Length() != entries.size()) {
+      invalid("Expected the slots of this optimizer");
+    }
+    for (uint32_t k = 0; k < entries.size(); ++k) {
+      values.push_back(floats(call.env, arrays.Get(k), "slots"));
+      if (static_cast<int64_t>(values.back().size()) != entries[k].size) {
+        throw Error("ERR_SHAPE_MISMATCH", "Expected slots of the parameters' sizes");
+      }
+    }
+  }
+  for (size_t i = 0; i < values.size(); ++i) {
+    const ParamEntry& entry = entries[i % entries.size()];
+    float* to = optimizer.slot(static_cast<int>(i / entries.size())) + entry.offset;
+    std::memcpy(to, values[i].data(), values[i].size() * sizeof(float));
+  }
+  optimizer.set_steps(steps);
+  model.trainer->set_steps(steps);
+  return nullptr;
+}
+
+napi_value ModelWrap::train(const Call& call) {
+  ModelState& model = writable();
+  if (model.trainer == nullptr) invalid("Expected a model that is configured for training");
+  SharedDataset data = read_data(call, 0, model);
+  if (data->data.target_kind == Dataset::TargetKind::kNone) invalid("Expected data with targets");
+  Batches batches = read_batches(call, 1, *data);
+  std::vector<double> rates = doubles(call.env, call.arguments[2], "learningRates");
+  if (rates.size() != batches.sizes.size()) invalid("Expected a learning rate for each batch");
+  const Napi::Object options = call.object(3, "options");
+  auto job = std::make_unique<TrainJob>(state_, std::move(data), std::move(batches),
+                                        std::move(rates), flag(options, "carryState"),
+                                        flag(options, "reset"), read_divergence(options),
+                                        number(options, "budgetMs"), read_threads(options));
+  return AddonData::of(call.env).jobs.add(call.env, std::move(job), &model, read_job(options));
+}
+
+napi_value ModelWrap::evaluate(const Call& call) {
+  ModelState& model = readable();
+  SharedDataset data = read_data(call, 0, model);
+  Batches batches = read_batches(call, 1, *data);
+  const LossConfig loss = read_loss_config(call.object(2, "loss"));
+  check_targets(*data, loss);
+  const Napi::Object options = call.object(3, "options");
+  auto job = std::make_unique<EvaluateJob>(state_, std::move(data), std::move(batches), loss,
+                                           flag(options, "carryState"), flag(options, "reset"),
+                                           number(options, "budgetMs"), read_threads(options));
+  return AddonData::of(call.env).jobs.add(call.env, std::move(job), &model, read_job(options));
+}
+
+napi_value ModelWrap::predict(const Call& call) {
+  ModelState& model = readable();
+  Prediction prediction = read_prediction(call, model, 3, 4);
+  const Napi::Object options = call.object(4, "options");
+  prediction.want_states = flag(options, "wantStates");
+  auto job = std::make_unique<PredictJob>(state_, std::move(prediction));
+  return AddonData::of(call.env).jobs.add(call.env, std::move(job), &model, read_job(options));
+}
+
+napi_value ModelWrap::predict_sync(const Call& call) {
+  ModelState& model = readable();
+  Prediction prediction = read_prediction(call, model, 3, 4);
+  prediction.want_states = flag(call.object(4, "options"), "wantStates");
+  float* output;
+  const int64_t size = prediction.output_size(*model.network);
+  napi_value array = new_floats(call.env, static_cast<size_t>(size), &output);
+  prediction.run(model.sync_predictor, nullptr, output);
+  return prediction_result(call.env, array, prediction);
+}
+
+napi_value ModelWrap::gradients(const Call& call) {
+  ModelState& model = writable();
+  Prediction batch = read_prediction(call, model, 4, 5);
+  const LossConfig loss = read_loss_config(call.object(3, "loss"));
+  check_targets(*batch.data, loss);
+  const int64_t number = read_job(call.object(5, "options"));
+  auto job = std::make_unique<GradientsJob>(state_, std::move(batch), loss);
+  return AddonData::of(call.env).jobs.add(call.env, std::move(job), &model, number);
+}
+
+napi_value ModelWrap::cancel(const Call& call) {
+  if (state_ == nullptr) return nullptr;
+  const int64_t number = integer(call[0], "job", 0, kMaxSafeInteger);
+  AddonData::of(call.env).jobs.cancel(call.env, state_.get(), number);
+  return nullptr;
+}
+
+napi_value ModelWrap::session(const Call& call) {
+  constexpr int64_t kMaxStreams = int64_t{1} << 24;
+  const int64_t streams = integer(call[0], "streams", 1, kMaxStreams);
+  return SessionWrap::make(call.env, std::make_shared<SessionState>(state(), streams));
+}
+
+napi_value ModelWrap::dispose(const Call& call) {
+  if (state_ == nullptr) return nullptr;
+  AddonData::of(call.env).jobs.cancel_all(call.env, state_.get());
+  state_.reset();
+  memory_.set(0);
+  return nullptr;
+}
+
+}  // namespace ostinato::binding

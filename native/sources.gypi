@@ -1,0 +1,65 @@
+{
+  "variables": {
+    "kernel_sources": [
+      "native/kernels/kernels.cc"
+    ],
+    "core_sources": [
+      "native/core/activation.cc",
+      "native/core/activation_layer.cc",
+      "native/core/arena.cc",
+      "native/core/checks.cc",
+      "native/core/config.cc",
+      "native/core/dataset.cc",
+      "native/core/dense.cc",
+      "native/core/dispatch.cc",
+      "native/core/dropout.cc",
+      "native/core/embedding.cc",
+      "native/core/executor.cc",
+      "native/core/gemm.cc",
+      "native/core/geometry.cc",
+      "native/core/init.cc",
+      "native/core/last_step.cc",
+      "native/core/layer.cc",
+      "native/core/layer_norm.cc",
+      "native/core/loss.cc",
+      "native/core/merge.cc",
+      "native/core/network.cc",
+      "native/core/optimizer.cc",
+      "native/core/params.cc",
+      "native/core/predictor.cc",
+      "native/core/recurrence.cc",
+      "native/core/recurrent.cc",
+      "native/core/recurrent_run.cc",
+      "native/core/recurrent_weights.cc",
+      "native/core/rng.cc",
+      "native/core/session.cc",
+      "native/core/trainer.cc",
+      "native/core/workspace.cc"
+    ],
+    "binding_sources": [
+      "native/binding/addon.cc",
+      "native/binding/args.cc",
+      "native/binding/dataset_wrap.cc",
+      "native/binding/job.cc",
+      "native/binding/model_config.cc",
+      "native/binding/model_jobs.cc",
+      "native/binding/model_wrap.cc",
+      "native/binding/session_wrap.cc"
+    ],
+    "test_sources": [
+      "native/test/geometry_test.cc",
+      "native/test/workspace_test.cc",
+      "native/test/rng_test.cc",
+      "native/test/dispatch_test.cc",
+      "native/test/gemm_test.cc",
+      "native/test/layers_test.cc",
+      "native/test/loss_test.cc",
+      "native/test/optimizer_test.cc",
+      "native/test/dataset_test.cc",
+      "native/test/trainer_test.cc",
+      "native/test/predictor_test.cc",
+      "native/test/network_test.cc",
+      "native/test/allocation_test.cc"
+    ]
+  }
+}

@@ -1,0 +1,105 @@
+// Training and streaming allocate nothing once they have seen their largest shape: every operator
+// new of this program is counted.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <new>
+
+#include "core/session.h"
+#include "test/training_problem.h"
+
+namespace {
+
+std::atomic<int64_t> allocations{0};
+
+void* allocate(std::size_t bytes, std::size_t alignment) {
+  ++allocations;
+  const std::size_t rounded = (bytes + alignment - 1) / alignment * alignment;
+  void* memory = std::aligned_alloc(alignment, rounded == 0 ? alignment : rounded);
+  if (memory == nullptr) throw std::bad_alloc();
+  return memory;
+}
+
+}  // namespace
+
+// The forms that the standard library's other forms call in the end.
+void* operator new(std::size_t bytes) { return allocate(bytes, alignof(std::max_align_t)); }
+void* operator new(std::size_t bytes, std::align_val_t alignment) {
+  return allocate(bytes, static_cast<std::size_t>(alignment));
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
+
+namespace ostinato::test {
+namespace {
+
+// A team of std::threads allocates when it starts; that back end is for tools, not for speed.
+#if defined(OSTINATO_PARALLEL_THREADS)
+constexpr int kThreads[] = {1};
+#else
+constexpr int kThreads[] = {1, 2};
+#endif
+
+template <class Fn>
+int64_t allocations_of(const Fn& fn) {
+  const int64_t before = allocations.load();
+  fn();
+  return allocations.load() - before;
+}
+
+TEST(Allocations, AreCounted) {
+  EXPECT_EQ(allocations_of([] { delete new int(1); }), 1);
+  EXPECT_GE(allocations_of([] { AlignedBuffer().reserve(100); }), 1);
+  EXPECT_GE(allocations_of(
+                [] { std::vector<float>(1000).swap(*std::make_unique<std::vector<float>>()); }),
+            2);
+}
+
+TEST(Allocations, NoneInSteadyStateTraining) {
+  for (const Kernels* kernels : available_kernels()) {
+    for (const int threads : kThreads) {
+      Dataset full = language_data(16, 24), ragged = language_data(16, 24);
+      reference::RandomSource random(3);
+      for (int32_t& length : ragged.length) length = static_cast<int32_t>(random.index(25));
+      const std::vector<int32_t> samples = all_samples(full);
+      OptimizerConfig optimizer;
+      optimizer.clip_norm = 1;
+      Trainer trainer(language_model(*kernels, 64, 0.2), language_loss(), optimizer);
+      const auto step = [&](const Dataset& data, bool carry) {
+        trainer.step(data, samples.data(), 16, 0.01, carry, false, threads, nullptr);
+      };
+      for (int i = 0; i < 2; ++i) step(full, true);
+      EXPECT_EQ(allocations_of([&] {
+                  for (int i = 0; i < 4; ++i) step(full, true);
+                }),
+                0)
+          << kernels->name << ", the same shape, " << threads << " threads";
+      EXPECT_EQ(allocations_of([&] {
+                  for (int i = 0; i < 4; ++i) step(i % 2 ? full : ragged, i % 3 == 0);
+                }),
+                0)
+          << kernels->name << ", smaller shapes, " << threads << " threads";
+    }
+  }
+}
+
+TEST(Allocations, NoneInAStreamingStep) {
+  for (const Kernels* kernels : available_kernels()) {
+    Session session(language_model(*kernels), 3);
+    const std::vector<int32_t> ids{1, 2, 3};
+    std::vector<float> output(3 * kVocabulary);
+    const auto step = [&] { session.step(ids.data(), nullptr, output.data(), 1); };
+    step();
+    EXPECT_EQ(allocations_of([&] {
+                for (int i = 0; i < 10; ++i) step();
+              }),
+              0)
+        << kernels->name;
+  }
+}
+
+}  // namespace
+}  // namespace ostinato::test

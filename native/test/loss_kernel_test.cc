@@ -1,0 +1,316 @@
+// The loss kernel against the reference, row by row, and where rows are extreme.
+#include <gtest/gtest.h>
+
+#include <limits>
+#include <optional>
+
+#include "kernels/kernels.h"
+#include "reference/losses.h"
+#include "reference/random_problem.h"
+#include "test/core_problem.h"
+#include "test/guarded_rows.h"
+
+namespace ostinato::test {
+namespace {
+
+constexpr float kInf = std::numeric_limits<float>::infinity();
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+constexpr double kDelta = 0.75;
+
+struct LossCase {
+  LossKind kind;
+  bool from_logits;
+};
+constexpr LossCase kCases[] = {
+    {LossKind::kSparseCategoricalCrossentropy, true},
+    {LossKind::kSparseCategoricalCrossentropy, false},
+    {LossKind::kCategoricalCrossentropy, true},
+    {LossKind::kCategoricalCrossentropy, false},
+    {LossKind::kBinaryCrossentropy, true},
+    {LossKind::kBinaryCrossentropy, false},
+    {LossKind::kMeanSquaredError, false},
+    {LossKind::kMeanAbsoluteError, false},
+    {LossKind::kHuber, false},
+};
+
+bool is_sparse(const LossCase& which) {
+  return which.kind == LossKind::kSparseCategoricalCrossentropy;
+}
+bool is_categorical(const LossCase& which) {
+  return is_sparse(which) || which.kind == LossKind::kCategoricalCrossentropy;
+}
+
+reference::RowLoss reference_row(const LossCase& which, const reference::Vector& x,
+                                 const reference::Vector& t) {
+  if (is_categorical(which)) return reference::categorical_row(which.from_logits, x, t);
+  if (which.kind == LossKind::kBinaryCrossentropy) {
+    return reference::binary_row(which.from_logits, x, t);
+  }
+  const auto kind =
+      which.kind == LossKind::kMeanSquaredError    ? reference::LossKind::kMeanSquaredError
+      : which.kind == LossKind::kMeanAbsoluteError ? reference::LossKind::kMeanAbsoluteError
+                                                   : reference::LossKind::kHuber;
+  return reference::regression_row({kind, false, kDelta}, x, t);
+}
+
+// Predictions, targets and results of one call.
+struct LossProblem {
+  LossProblem(const LossCase& which, size_t rows, size_t cols, uint64_t seed)
+      : LossProblem(which, rows, cols, reference::RandomSource(seed)) {}
+
+  LossArgs args() const {
+    LossArgs args{};
+    args.kind = which.kind;
+    args.from_logits = which.from_logits;
+    args.delta = static_cast<float>(kDelta);
+    args.rows = static_cast<int64_t>(x.rows());
+    args.cols = static_cast<int64_t>(x.cols());
+    args.x = x.data(), args.x_ld = x.ld();
+    if (is_sparse(which)) {
+      args.labels = labels.data();
+    } else {
+      args.targets = t.data(), args.targets_ld = t.ld();
+    }
+    args.scale = scale.data();
+    args.loss = loss.data();
+    args.correct = is_categorical(which) ? const_cast<int32_t*>(correct.data()) : nullptr;
+    args.dx = dx.data(), args.dx_ld = dx.ld();
+    return args;
+  }
+  // The targets of row r as the kernel sees them.
+  reference::Vector targets_of(size_t r) const {
+    if (is_sparse(which)) return reference::one_hot(labels[r], x.cols());
+    return reference::Vector(t.row(r), t.row(r) + t.cols());
+  }
+
+  LossCase which;
+  GuardedRows x, t, dx, loss, scale;
+  std::vector<int32_t> labels, correct;
+
+ private:
+  LossProblem(const LossCase& chosen, size_t rows, size_t cols, reference::RandomSource random)
+      : which(chosen),
+        x(chosen.from_logits ||
+                  !(is_categorical(chosen) || chosen.kind == LossKind::kBinaryCrossentropy)
+              ? random.matrix(rows, cols, -4, 4)
+              : random.matrix(rows, cols, 0.02, 0.98)),
+        t(is_categorical(chosen) ? random.probabilities(rows, cols)
+                                 : random.matrix(rows, cols, 0, 1),
+          3),
+        dx(rows, cols, 8),
+        loss(1, rows),
+        scale(random.matrix(1, rows, 0.1, 2)),
+        labels(random.labels(rows, cols)),
+        correct(rows, -1) {}
+};
+
+class LossKernel : public EveryIsa {};
+OSTINATO_EVERY_ISA(LossKernel);
+
+TEST_P(LossKernel, FollowsTheReference) {
+  for (const LossCase& which : kCases) {
+    for (const size_t cols : edge_counts()) {
+      for (const size_t rows : {1, 4}) {
+        SCOPED_TRACE(testing::Message()
+                     << static_cast<int>(which.kind)
+                     << (which.from_logits ? " from logits, " : ", ") << rows << " x " << cols);
+        const LossProblem problem(which, rows, cols, cols);
+        kernels().loss(problem.args());
+        reference::Matrix want_dx(rows, cols), want_loss(1, rows);
+        for (size_t r = 0; r < rows; ++r) {
+          const reference::Vector x(problem.x.row(r), problem.x.row(r) + cols);
+          const reference::Vector t = problem.targets_of(r);
+          const reference::RowLoss want = reference_row(which, x, t);
+          want_loss(0, r) = want.loss;
+          for (size_t c = 0; c < cols; ++c) {
+            want_dx(r, c) = want.gradient[c] * static_cast<double>(problem.scale(0, r));
+          }
+          if (!is_categorical(which)) continue;
+          const bool right = std::max_element(x.begin(), x.end()) - x.begin() ==
+                             std::max_element(t.begin(), t.end()) - t.begin();
+          EXPECT_EQ(problem.correct[r], right ? 1 : 0);
+        }
+        EXPECT_TRUE(close(problem.loss, want_loss, 2e-6));
+        EXPECT_TRUE(close(problem.dx, want_dx, 2e-6));
+      }
+    }
+  }
+}
+
+TEST_P(LossKernel, InPlaceWithoutGradientAndByRowsGivesTheSameBits) {
+  for (const LossCase& which : kCases) {
+    SCOPED_TRACE(testing::Message() << static_cast<int>(which.kind) << which.from_logits);
+    const LossProblem problem(which, 5, 45, 7), by_rows(which, 5, 45, 7);
+    kernels().loss(problem.args());
+    for (size_t r = 0; r < 5; ++r) {
+      LossArgs args = by_rows.args();
+      args.rows = 1;
+      args.x = by_rows.x.row(r), args.dx = by_rows.dx.row(r);
+      if (args.labels != nullptr) args.labels += r;
+      if (args.targets != nullptr) args.targets = by_rows.t.row(r);
+      if (args.correct != nullptr) args.correct += r;
+      args.scale += r, args.loss += r;
+      kernels().loss(args);
+    }
+    EXPECT_EQ(by_rows.dx.bits(), problem.dx.bits());
+    EXPECT_EQ(by_rows.loss.bits(), problem.loss.bits());
+    EXPECT_EQ(by_rows.correct, problem.correct);
+
+    const auto loss = problem.loss.bits();
+    const auto correct = problem.correct;
+    LossArgs args = problem.args();
+    args.dx = nullptr, args.scale = nullptr;
+    std::fill_n(problem.loss.row(0), 5, -1.0f);
+    kernels().loss(args);
+    EXPECT_EQ(problem.loss.bits(), loss);
+    args = problem.args();
+    args.dx = problem.x.data(), args.dx_ld = problem.x.ld();
+    kernels().loss(args);
+    EXPECT_EQ(problem.x.bits(), problem.dx.bits());
+    EXPECT_EQ(problem.loss.bits(), loss);
+    EXPECT_EQ(problem.correct, correct);
+  }
+}
+
+TEST_P(LossKernel, NanIsNotLost) {
+  for (const LossCase& which : kCases) {
+    for (const size_t cols : {1, 3, 5, 9, 17, 40}) {
+      for (size_t place = 0; place < cols; ++place) {
+        SCOPED_TRACE(testing::Message() << static_cast<int>(which.kind) << which.from_logits << ", "
+                                        << place << " of " << cols);
+        const LossProblem problem(which, 2, cols, 3);
+        problem.x(0, place) = kNan;
+        kernels().loss(problem.args());
+        // From probabilities the label's own is all that the sparse loss reads.
+        const bool read = which.from_logits || !is_sparse(which) ||
+                          problem.labels[0] == static_cast<int32_t>(place);
+        EXPECT_EQ(std::isnan(problem.loss(0, 0)), read);
+        EXPECT_EQ(std::isnan(problem.dx(0, place)), read);
+        EXPECT_FALSE(std::isnan(problem.loss(0, 1)));
+        if (is_categorical(which)) {
+          EXPECT_EQ(problem.correct[0], 0);
+        }
+        if (is_categorical(which) && which.from_logits) {
+          for (size_t c = 0; c < cols; ++c) EXPECT_TRUE(std::isnan(problem.dx(0, c)));
+        }
+      }
+    }
+  }
+}
+
+TEST_P(LossKernel, RowsThatDoNotCountHaveNoGradient) {
+  for (const LossCase& which : kCases) {
+    const LossProblem problem(which, 2, 21, 5);
+    problem.scale(0, 0) = 0.0f;
+    problem.x(0, 13) = kNan;
+    problem.t(0, 20) = kNan;
+    kernels().loss(problem.args());
+    for (size_t c = 0; c < 21; ++c) {
+      EXPECT_EQ(problem.dx(0, c), 0.0f);
+      EXPECT_FALSE(std::isnan(problem.dx(1, c)));
+    }
+  }
+}
+
+TEST_P(LossKernel, FirstMaximumWins) {
+  for (const bool from_logits : {true, false}) {
+    const LossCase sparse{LossKind::kSparseCategoricalCrossentropy, from_logits};
+    const LossCase dense{LossKind::kCategoricalCrossentropy, from_logits};
+    for (const size_t cols : {2, 5, 16, 40}) {
+      const LossProblem a(sparse, cols, cols, 1), b(dense, cols, cols, 1);
+      const size_t first = cols / 3;
+      for (size_t r = 0; r < cols; ++r) {
+        std::fill_n(a.x.row(r), cols, 0.25f);
+        for (size_t c = first; c < cols; ++c) a.x(r, c) = 0.5f;
+        std::copy_n(a.x.row(r), cols, b.x.row(r));
+        std::fill_n(b.t.row(r), cols, 0.0f);
+        b.t(r, r) = 1.0f;
+        const_cast<int32_t&>(a.labels[r]) = static_cast<int32_t>(r);
+      }
+      kernels().loss(a.args());
+      kernels().loss(b.args());
+      for (size_t r = 0; r < cols; ++r) {
+        EXPECT_EQ(a.correct[r], r == first) << r << " of " << cols;
+        EXPECT_EQ(b.correct[r], r == first) << r << " of " << cols;
+      }
+    }
+  }
+}
+
+TEST_P(LossKernel, ExtremeLogitsStayFinite) {
+  const LossProblem sparse({LossKind::kSparseCategoricalCrossentropy, true}, 2, 5, 1);
+  const LossProblem dense({LossKind::kCategoricalCrossentropy, true}, 2, 5, 1);
+  const float logits[2][5] = {{1e4f, -1e4f, 0, 3e4f, -kInf}, {-2e4f, -2e4f, -kInf, -kInf, -kInf}};
+  const double want[2] = {4e4, std::log(2.0)};
+  for (size_t r = 0; r < 2; ++r) {
+    std::copy_n(logits[r], 5, sparse.x.row(r));
+    std::copy_n(logits[r], 5, dense.x.row(r));
+    std::fill_n(dense.t.row(r), 5, 0.0f);
+    dense.t(r, 1) = 1.0f;
+    const_cast<int32_t&>(sparse.labels[r]) = 1;
+  }
+  kernels().loss(sparse.args());
+  kernels().loss(dense.args());
+  for (size_t r = 0; r < 2; ++r) {
+    EXPECT_FLOAT_EQ(sparse.loss(0, r), static_cast<float>(want[r]));
+    EXPECT_FLOAT_EQ(dense.loss(0, r), static_cast<float>(want[r]));
+    for (size_t c = 0; c < 5; ++c) {
+      const float p = r == 0 ? c == 3 : c < 2 ? 0.5f : 0.0f;
+      EXPECT_FLOAT_EQ(sparse.dx(r, c), sparse.scale(0, r) * (p - (c == 1)));
+      EXPECT_FLOAT_EQ(dense.dx(r, c), dense.scale(0, r) * (p - (c == 1)));
+    }
+  }
+  // A label that the model has ruled out.
+  const_cast<int32_t&>(sparse.labels[1]) = 4;
+  kernels().loss(sparse.args());
+  EXPECT_EQ(sparse.loss(0, 1), kInf);
+}
+
+TEST_P(LossKernel, BinaryLossKeepsTheDigitsOfSurePredictions) {
+  const LossProblem problem({LossKind::kBinaryCrossentropy, true}, 4, 1, 1);
+  const float x[] = {20.0f, -30.0f, 200.0f, -1e4f};
+  const float t[] = {1.0f, 0.0f, 0.0f, 1.0f};
+  for (size_t r = 0; r < 4; ++r) problem.x(r, 0) = x[r], problem.t(r, 0) = t[r];
+  kernels().loss(problem.args());
+  EXPECT_FLOAT_EQ(problem.loss(0, 0), static_cast<float>(std::log1p(std::exp(-20.0))));
+  EXPECT_FLOAT_EQ(problem.loss(0, 1), static_cast<float>(std::log1p(std::exp(-30.0))));
+  EXPECT_FLOAT_EQ(problem.loss(0, 2), 200.0f);
+  EXPECT_FLOAT_EQ(problem.loss(0, 3), 1e4f);
+}
+
+TEST_P(LossKernel, ProbabilitiesAreClampedInsideLogarithms) {
+  const double worst = -std::log(1e-7);
+  for (const LossCase& which : kCases) {
+    if (which.from_logits ||
+        !(is_categorical(which) || which.kind == LossKind::kBinaryCrossentropy)) {
+      continue;
+    }
+    const LossProblem problem(which, 2, 2, 1);
+    for (size_t r = 0; r < 2; ++r) {  // certain and wrong, then certain and right
+      problem.x(r, 0) = r == 0 ? 0.0f : 1.0f;
+      problem.x(r, 1) = r == 0 ? 1.0f : 0.0f;
+      problem.t(r, 0) = 1.0f;
+      problem.t(r, 1) = 0.0f;
+      const_cast<int32_t&>(problem.labels[r]) = 0;
+    }
+    kernels().loss(problem.args());
+    EXPECT_NEAR(problem.loss(0, 0), worst, 1e-5);
+    EXPECT_NEAR(problem.loss(0, 1), 0.0, 2e-7);
+    for (size_t c = 0; c < 2; ++c) {
+      EXPECT_EQ(problem.dx(0, c), 0.0f);
+      EXPECT_EQ(problem.dx(1, c), 0.0f);
+    }
+  }
+}
+
+TEST_P(LossKernel, WideRowsKeepTheirAccuracy) {
+  constexpr size_t kCols = 50257;
+  const LossProblem problem({LossKind::kSparseCategoricalCrossentropy, true}, 1, kCols, 9);
+  kernels().loss(problem.args());
+  const reference::Vector x(problem.x.row(0), problem.x.row(0) + kCols);
+  const double want = reference_row(problem.which, x, problem.targets_of(0)).loss;
+  EXPECT_NEAR(problem.loss(0, 0), want, 1e-6 * want);
+}
+
+}  // namespace
+}  // namespace ostinato::test
