@@ -122,10 +122,6 @@ memory OneDnnLayer::make(const Md& desc) {
   return it;
 }
 
-void OneDnnLayer::pack(const memory& from, const memory& to) {
-  dnnl::reorder(from, to).execute(stream_, from, to);
-}
-
 void OneDnnLayer::load_weights(const Tensors& data) {
   weights_layer_ = make(plain_layer_);
   weights_iter_ = make(plain_iter_);
@@ -172,8 +168,8 @@ void OneDnnLayer::create_inference() {
       engine_);
   forward_layer_ = make(pd.weights_layer_desc());
   forward_iter_ = make(pd.weights_iter_desc());
-  pack(weights_layer_, forward_layer_);
-  pack(weights_iter_, forward_iter_);
+  before_forward_ = {{weights_layer_, forward_layer_}, {weights_iter_, forward_iter_}};
+  for (Reorder& reorder : before_forward_) reorder.run(stream_);
   forward_ = typename Cell::Forward(pd);
   forward_args_ = {{DNNL_ARG_SRC_LAYER, x_},
                    {DNNL_ARG_WEIGHTS_LAYER, forward_layer_},
@@ -204,6 +200,10 @@ void OneDnnLayer::create_training() {
   diff_iter_ = make(back.diff_weights_iter_desc());
   plain_diff_layer_ = diff_layer_.get_desc() == plain_layer_ ? diff_layer_ : make(plain_layer_);
   plain_diff_iter_ = diff_iter_.get_desc() == plain_iter_ ? diff_iter_ : make(plain_iter_);
+  before_forward_ = {{weights_layer_, forward_layer_}, {weights_iter_, forward_iter_}};
+  before_backward_ = {{weights_layer_, backward_layer_}, {weights_iter_, backward_iter_}};
+  if (plain_diff_layer_ != diff_layer_) after_backward_.push_back({diff_layer_, plain_diff_layer_});
+  if (plain_diff_iter_ != diff_iter_) after_backward_.push_back({diff_iter_, plain_diff_iter_});
   dx_ = make(src_);
   dbias_ = make(bias_desc_);
   const memory workspace = make(pd.workspace_desc());
@@ -241,17 +241,14 @@ void OneDnnLayer::infer(const float* x) {
 }
 
 void OneDnnLayer::train() {
-  pack(weights_layer_, forward_layer_);
-  pack(weights_iter_, forward_iter_);
+  for (Reorder& reorder : before_forward_) reorder.run(stream_);
   forward_.execute(stream_, forward_args_);
-  pack(weights_layer_, backward_layer_);
-  pack(weights_iter_, backward_iter_);
+  for (Reorder& reorder : before_backward_) reorder.run(stream_);
   for (const memory* it : {&diff_layer_, &diff_iter_, &dbias_}) {
     std::memset(it->get_data_handle(), 0, it->get_desc().get_size());
   }
   backward_.execute(stream_, backward_args_);
-  if (plain_diff_layer_ != diff_layer_) pack(diff_layer_, plain_diff_layer_);
-  if (plain_diff_iter_ != diff_iter_) pack(diff_iter_, plain_diff_iter_);
+  for (Reorder& reorder : after_backward_) reorder.run(stream_);
   stream_.wait();
 }
 

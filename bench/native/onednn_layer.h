@@ -5,6 +5,7 @@
 
 #include <dnnl.hpp>
 #include <unordered_map>
+#include <vector>
 
 #include "protocol.h"
 
@@ -30,13 +31,19 @@ class OneDnnLayer {
   using Md = dnnl::memory::desc;
   using Args = std::unordered_map<int, dnnl::memory>;
 
+  // A copy from one layout to another, created once.
+  struct Reorder {
+    dnnl::memory from, to;
+    dnnl::reorder primitive{from, to};
+    void run(const dnnl::stream& stream) { primitive.execute(stream, from, to); }
+  };
+
   template <class Cell>
   void create_inference();
   template <class Cell>
   void create_training();
   void load_weights(const Tensors& data);
   dnnl::memory make(const Md& desc);
-  void pack(const dnnl::memory& from, const dnnl::memory& to);
 
   Case work_;
   int64_t features_;     // D H
@@ -51,6 +58,7 @@ class OneDnnLayer {
   dnnl::memory diff_layer_, diff_iter_, plain_diff_layer_, plain_diff_iter_;
   dnnl::primitive forward_, backward_;
   Args forward_args_, backward_args_;
+  std::vector<Reorder> before_forward_, before_backward_, after_backward_;
   int turn_ = 0;
   Tensor output_;
 };

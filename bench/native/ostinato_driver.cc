@@ -33,6 +33,7 @@ LayerConfig recurrent_config(const Case& work) {
   layer.options["layers"] = static_cast<double>(work.layers);
   layer.options["bidirectional"] = work.bidirectional;
   layer.options["returnSequences"] = work.phase != "fit";
+  layer.options["useBias"] = work.phase != "fit";  // as in every driver: see bench/cases.mjs
   return layer;
 }
 

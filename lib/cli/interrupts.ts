@@ -5,13 +5,18 @@ import { EXIT } from './usage-error';
  * process at once.
  */
 export class Interrupts {
-  readonly #onFirst: (signal: NodeJS.Signals) => void;
+  readonly #onFirst: () => void;
+  readonly #onSecond: () => void;
   readonly #listener = (signal: NodeJS.Signals): void => this.#receive(signal);
   #received: NodeJS.Signals | undefined;
 
-  /** @param onFirst called once, by the first signal */
-  constructor(onFirst: (signal: NodeJS.Signals) => void) {
+  /**
+   * @param onFirst called by the first signal
+   * @param onSecond called by the second, right before the end: gives the terminal back
+   */
+  constructor(onFirst: () => void, onSecond: () => void) {
     this.#onFirst = onFirst;
+    this.#onSecond = onSecond;
     process.on('SIGINT', this.#listener);
     process.on('SIGTERM', this.#listener);
   }
@@ -35,10 +40,15 @@ export class Interrupts {
 
   #receive(signal: NodeJS.Signals): void {
     if (this.#received !== undefined) {
-      process.stderr.write('\nEnded at once; nothing was saved since the first signal.\n');
-      process.exit(this.exitCode);
+      process.stderr.write('\nEnded at once.\n');
+      this.#onSecond();
+      // Not process.exit: that would wait for the native step at hand. Without a listener the
+      // system ends the process, and shells report 128 + the signal as for any other program.
+      this.dispose();
+      process.kill(process.pid, signal);
+      return;
     }
     this.#received = signal;
-    this.#onFirst(signal);
+    this.#onFirst();
   }
 }

@@ -26,13 +26,10 @@ export class Progress {
   readonly #start = performance.now();
   #shown = this.#start;
   #text = '';
-  /** An end without warning must give the cursor back too. */
-  readonly #onExit = (): void => this.#bar?.stop();
 
   private constructor(output: Output, bar: SingleBar | undefined) {
     this.#output = output;
     this.#bar = bar;
-    process.once('exit', this.#onExit);
   }
 
   /** Makes one that suits the output; the bar's library is loaded only where a bar is drawn. */
@@ -89,7 +86,6 @@ export class Progress {
 
   /** Takes the bar away. */
   stop(): void {
-    process.off('exit', this.#onExit);
     this.#bar?.stop();
   }
 }

@@ -35,7 +35,7 @@ export class TrainingRun {
   readonly #language: LanguageModel;
   readonly #options: TrainingRunOptions;
   readonly #cancelled = new AbortController();
-  #progress!: Progress;
+  #progress: Progress | undefined;
   #interrupts!: Interrupts;
   #start = 0;
   #steps = 0;
@@ -48,19 +48,26 @@ export class TrainingRun {
     this.#options = options;
   }
 
-  /** Trains, saves and reports; returns the exit code. */
-  async run(): Promise<number> {
-    const { output } = this.#options;
-    this.#progress = await Progress.create(output);
-    this.#interrupts = new Interrupts(() => this.#interrupt());
+  /**
+   * Trains, saves and reports; returns the exit code.
+   *
+   * @param announce tells what begins; from here on Ctrl-C saves
+   */
+  async run(announce: () => void): Promise<number> {
+    this.#interrupts = new Interrupts(
+      () => this.#interrupt(),
+      () => this.#progress?.stop(),
+    );
+    announce();
+    this.#progress = await Progress.create(this.#options.output);
     try {
       await this.#fit();
-      this.#progress.stop();
+      this.#progress?.stop();
       await saveLanguageModel(this.#language, this.#options.out);
       await this.#report();
       return this.#interrupts.exitCode;
     } finally {
-      this.#progress.stop();
+      this.#progress?.stop();
       this.#interrupts.dispose();
     }
   }
@@ -108,7 +115,7 @@ export class TrainingRun {
       this.#smoothed === undefined ? bits! : this.#smoothed + SMOOTHING * (bits! - this.#smoothed);
     const speed = this.#characters / this.#elapsed;
     const place = epochs === undefined ? '' : `epoch ${epoch + 1}/${epochs} | `;
-    this.#progress.update({
+    this.#progress?.update({
       fraction: this.#fraction,
       text: `${place}${this.#smoothed.toFixed(2)} bits/char | ${grouped(speed)} chars/s`,
       event: {
@@ -129,7 +136,7 @@ export class TrainingRun {
     if (this.#interrupts.received) return;
     const measured = validation === undefined ? '' : `, held out ${validation.bits!.toFixed(3)}`;
     const name = epochs === undefined ? `epoch ${epoch + 1}` : `epoch ${epoch + 1} of ${epochs}`;
-    this.#progress.note(
+    this.#progress?.note(
       `${name}: ${bits!.toFixed(3)} bits per character${measured} (${durationText(this.#elapsed)})`,
     );
     output.object({
@@ -162,7 +169,7 @@ export class TrainingRun {
   }
 
   #interrupt(): void {
-    this.#progress.note('Finishing the step, then saving; Ctrl-C again ends at once');
+    this.#progress?.note('Finishing the step, then saving; Ctrl-C again ends at once');
     this.#language.model.stop();
     this.#cancelled.abort();
   }

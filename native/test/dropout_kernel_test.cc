@@ -71,6 +71,21 @@ TEST_P(DropoutKernel, MaskIsTheOneThatTheContractStates) {
   }
 }
 
+// A word just at the rate is kept, a word half a step below is not. Small words alone leave room in
+// a float for that half step.
+TEST_P(DropoutKernel, RateIsComparedExactly) {
+  const DropoutArgs any = rate(0.0f);
+  uint64_t block = 0;
+  while (philox_block(any.seed, any.stream, block)[0] >> 22 != 0) ++block;
+  const auto word = static_cast<float>(philox_block(any.seed, any.stream, block)[0]);
+  const GuardedRows x(1, 1), y(1, 1);
+  x(0, 0) = 1.0f;
+  drop(rate(word * 0x1p-32f), static_cast<int64_t>(block), x, y);
+  EXPECT_NE(y(0, 0), 0.0f);
+  drop(rate((word + 0.5f) * 0x1p-32f), static_cast<int64_t>(block), x, y);
+  EXPECT_EQ(y(0, 0), 0.0f);
+}
+
 TEST_P(DropoutKernel, KeepsTheShareThatTheRateSays) {
   constexpr size_t kRows = 100, kCols = 333;
   const GuardedRows x(kRows, kCols), y(kRows, kCols);

@@ -25,7 +25,7 @@ std::vector<reference::OptimizerConfig> configs() {
   all[4] = all[3], all[4].momentum = 0.5, all[4].clip_value = 0.25;
   all[5].kind = OptimizerKind::kAdam, all[5].clip_norm = 0.5;
   all[6].kind = OptimizerKind::kAdamw, all[6].weight_decay = 0.2;
-  for (reference::OptimizerConfig& config : all) config.schedule.rate = 0.05;
+  for (reference::OptimizerConfig& config : all) config.schedule.base = 0.05;
   return all;
 }
 
@@ -55,7 +55,7 @@ OptimizerArgs args_of(const reference::OptimizerConfig& config, const State& sta
   args.p = state.p.data(), args.g = state.g.data();
   args.m = is_adam(config) || config.momentum != 0 ? state.m.data() : nullptr;
   args.v = config.kind != OptimizerKind::kSgd ? state.v.data() : nullptr;
-  args.learning_rate = static_cast<float>(config.schedule.rate);
+  args.learning_rate = static_cast<float>(config.schedule.base);
   args.weight_decay = static_cast<float>(config.weight_decay);
   args.gradient_scale = static_cast<float>(gradient_scale);
   args.clip_value = static_cast<float>(config.clip_value);

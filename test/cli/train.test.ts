@@ -148,8 +148,8 @@ describe('train', () => {
 
   it.each<[string, Buffer | string | undefined, RegExp]>([
     ['missing', undefined, /Cannot read wrong\.txt: there is no such file/],
-    ['empty', '', /wrong\.txt/],
-    ['too short', 'ab', /wrong\.txt/],
+    ['empty', '', /wrong\.txt has fewer than 2/],
+    ['too short', 'a', /wrong\.txt has fewer than 2/],
     ['not UTF-8', Buffer.from([0x61, 0xff, 0xfe, 0x62]), /wrong\.txt is not UTF-8/],
   ])('fails clearly on a text that is %s', async (_name, content, expected) => {
     const file = join(folder, 'wrong.txt');

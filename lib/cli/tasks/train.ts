@@ -100,35 +100,6 @@ export async function train(configPath: string | undefined, flags: Given): Promi
     const { epochs, seconds } = lengthOf(flags, values);
     const stepsPerEpoch = training.samples / lanes;
     const { isa, threads } = info();
-    output.object({
-      event: 'start',
-      text: values.text,
-      characters: ids.length,
-      heldOut: validation?.tokens ?? 0,
-      vocabulary: vocab.size,
-      parameters: model.parameterCount,
-      stepsPerEpoch,
-      epochs: epochs ?? null,
-      seconds: seconds ?? null,
-      threads,
-      isa,
-    });
-    output.line(
-      `Text: ${grouped(ids.length)} characters, ${vocab.size} different ones; the last ` +
-        `${grouped(validation === undefined ? 0 : validation.tokens + 1)} are held out`,
-    );
-    output.line(
-      `Model: ${describeLayers(model.getConfig().layers)}; ${grouped(model.parameterCount)} parameters`,
-    );
-    output.line(
-      `Training: ${epochs === undefined ? `${seconds} s` : `${epochs} × ${grouped(stepsPerEpoch)} steps`} ` +
-        `of ${lanes} × ${values.length} characters on ${threads} threads (${isa})`,
-    );
-    if (lanes < values.batch) {
-      output.line(
-        `The text is too short for --batch ${values.batch} of --length ${values.length}: it is read in ${lanes} places`,
-      );
-    }
     const run = new TrainingRun(language, {
       training,
       validation,
@@ -141,7 +112,37 @@ export async function train(configPath: string | undefined, flags: Given): Promi
       shownOut: relative('', values.out).startsWith('..') ? values.out : relative('', values.out),
       output,
     });
-    return await run.run();
+    return await run.run(() => {
+      output.object({
+        event: 'start',
+        text: values.text,
+        characters: ids.length,
+        heldOut: validation?.tokens ?? 0,
+        vocabulary: vocab.size,
+        parameters: model.parameterCount,
+        stepsPerEpoch,
+        epochs: epochs ?? null,
+        seconds: seconds ?? null,
+        threads,
+        isa,
+      });
+      output.line(
+        `Text: ${grouped(ids.length)} characters, ${vocab.size} different ones; the last ` +
+          `${grouped(validation === undefined ? 0 : validation.tokens + 1)} are held out`,
+      );
+      output.line(
+        `Model: ${describeLayers(model.getConfig().layers)}; ${grouped(model.parameterCount)} parameters`,
+      );
+      output.line(
+        `Training: ${epochs === undefined ? `${seconds} s` : `${epochs} × ${grouped(stepsPerEpoch)} steps`} ` +
+          `of ${lanes} × ${values.length} characters on ${threads} threads (${isa})`,
+      );
+      if (lanes < values.batch) {
+        output.line(
+          `The text is too short for --batch ${values.batch} of --length ${values.length}: it is read in ${lanes} places`,
+        );
+      }
+    });
   } finally {
     model.dispose();
   }
