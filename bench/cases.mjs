@@ -12,8 +12,8 @@
 //   fit        a training step of a whole model: layer, its last step, dense, MSE, Adam; the layer has
 //              no biases, because Adam moves a pair of them twice as far as the single one that some
 //              libraries have, and then the trained weights could not be compared
-//   text       a training step of a whole model on one sequence of T characters out of I: embedding,
-//              layer, softmax over the characters, RMSprop
+//   text       a training step of a whole model on one sequence of T - 1 characters out of I, and a mark
+//              of its start: embedding, layer, softmax over characters and the mark, RMSprop
 
 export const CELLS = ['elman', 'lstm', 'gru'];
 export const PHASES = ['inference', 'training', 'ragged', 'step', 'predict', 'fit', 'text'];
@@ -68,6 +68,10 @@ function fitFields(it) {
   return { batches: fitBatches(it), learningRate: 1e-3, outputs: Math.min(it.I, 16) };
 }
 
+/** "The quick brown fox jumps over the lazy dog" has 43 characters out of 27. */
+const TEXT_SHAPE = shape(44, 1, 27, 64);
+const textFields = { batches: 16, learningRate: 0.01 };
+
 function* product(...lists) {
   if (lists.length === 0) {
     yield [];
@@ -103,6 +107,10 @@ function* generate() {
     const quick = cell === 'lstm' && it.H <= 128;
     yield { cell, phase: 'fit', ...it, ...fitFields(it), group: 'fit', quick };
   }
+  yield {
+    ...{ cell: 'lstm', phase: 'text', ...TEXT_SHAPE, ...textFields },
+    ...{ group: 'text', threads: 1, quick: true },
+  };
   const ladders = [
     ['T', T_LADDER],
     ['B', B_LADDER],
@@ -154,7 +162,8 @@ export function parseCase(id) {
     layers: Number(found.layers ?? 1),
     bidirectional: found.bidirectional !== undefined,
   });
-  return { ...it, ...(it.phase === 'fit' ? fitFields(it) : {}), groups: ['given'] };
+  const extras = { fit: fitFields(it), text: textFields }[it.phase];
+  return { ...it, ...extras, groups: ['given'] };
 }
 
 /** The cases that the command line asks for. Throws when a pattern names none. */

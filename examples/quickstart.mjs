@@ -46,7 +46,8 @@ const validation = text.windows(book.slice(split), {
 // 2. The model.
 const model = sequential(
   [
-    layers.embedding({ inputDim: vocab.size, units: 64 }),
+    // Drawn with deviation 1, as in PyTorch: small vectors would take long to tell apart.
+    layers.embedding({ inputDim: vocab.size, units: 64, embeddingsInitializer: 'torch' }),
     layers.lstm({ units: 256, returnSequences: true }),
     layers.dense({ units: vocab.size }),
   ],

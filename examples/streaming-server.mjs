@@ -12,12 +12,13 @@
  *   curl -N localhost:8080/sessions/ID/continuation?length=200            -> text, as it is written
  *   curl -X DELETE localhost:8080/sessions/ID
  *
- * --demo N lets N clients type at the same time and prints the latencies.
+ * --demo N lets N clients (streaming-clients.mjs) type at the same time and prints the latencies.
  */
 import { randomInt, randomUUID } from 'node:crypto';
 import { createServer } from 'node:http';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { parseArgs } from 'node:util';
+import { Worker } from 'node:worker_threads';
 import { load, text } from 'ostinato';
 
 const { values: flags, positionals } = parseArgs({
@@ -207,59 +208,34 @@ function round(value) {
   return Number(value.toFixed(4));
 }
 
-/** Lets clients type the same sentence, each at its own pace, and measures the answers. */
-async function demo(port, count) {
-  const sentence = 'It was the whale, the whale himself, that rose out of the sea.';
-  const base = `http://localhost:${port}/sessions`;
-  const times = [];
-  const delay = monitorEventLoopDelay({ resolution: 1 });
-  delay.enable();
-  const begin = performance.now();
-  const answers = await Promise.all(
-    Array.from({ length: count }, async (_value, i) => {
-      const { id } = await (await fetch(base, { method: 'POST' })).json();
-      const pace = 1 + (i % 5);
-      let last;
-      for (let at = 0; at < sentence.length; at += pace) {
-        const start = performance.now();
-        const body = sentence.slice(at, at + pace);
-        last = await (await fetch(`${base}/${id}`, { method: 'POST', body })).json();
-        times.push(performance.now() - start);
-      }
-      await fetch(`${base}/${id}`, { method: 'DELETE' });
-      return JSON.stringify(last.next);
-    }),
-  );
-  delay.disable();
-  const seconds = (performance.now() - begin) / 1000;
-  times.sort((a, b) => a - b);
-  const at = (share) => times[Math.floor(share * (times.length - 1))].toFixed(1);
-  console.log(`After "${sentence}" the model expects ${answers[0]}`);
-  console.log(
-    `streaming-server: clients=${count} requests=${times.length} seconds=${seconds.toFixed(1)} ` +
-      `p50_ms=${at(0.5)} p99_ms=${at(0.99)} loop_p99_ms=${(delay.percentile(99) / 1e6).toFixed(1)} ` +
-      `answers_agree=${new Set(answers).size === 1} sessions_left=${clients.size}`,
-  );
-}
-
-server.listen(flags.demo === undefined ? Number(flags.port) : 0, async () => {
+server.listen(flags.demo === undefined ? Number(flags.port) : 0, () => {
   const { port } = server.address();
   console.log(`Serving ${file} on http://localhost:${port}/sessions`);
-  if (flags.demo === undefined) return;
-  try {
-    await demo(port, Number(flags.demo));
-  } finally {
-    server.close();
-    server.closeAllConnections();
-    model.dispose();
-  }
+  if (flags.demo !== undefined) demo(port, Number(flags.demo));
 });
 
-for (const signal of ['SIGINT', 'SIGTERM']) {
-  process.once(signal, () => {
-    server.close();
-    server.closeAllConnections();
-    for (const id of [...clients.keys()]) end(id);
-    model.dispose();
-  });
+/** Lets clients on another thread type, and measures how this one keeps up. */
+function demo(port, count) {
+  const delay = monitorEventLoopDelay({ resolution: 1 });
+  delay.enable();
+  const workerData = { base: `http://localhost:${port}/sessions`, count };
+  new Worker(new URL('streaming-clients.mjs', import.meta.url), { workerData })
+    .on('error', (error) => {
+      console.error(error);
+      process.exitCode = 1;
+    })
+    .on('exit', () => {
+      const p99 = (delay.percentile(99) / 1e6).toFixed(1);
+      console.log(`server: loop_delay_p99_ms=${p99} sessions_left=${clients.size}`);
+      stop();
+    });
 }
+
+function stop() {
+  server.close();
+  server.closeAllConnections();
+  for (const id of [...clients.keys()]) end(id);
+  model.dispose();
+}
+
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, stop);

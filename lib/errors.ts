@@ -154,9 +154,13 @@ export function codeOf(error: unknown): ErrorCode | undefined {
  * `instanceof` and the stack are the caller's. Other errors are returned as they are.
  */
 export function fromNative(error: unknown): unknown {
+  const { name, message } = (error ?? {}) as { name?: string; message: string };
   const code = codeOf(error);
-  if (code === undefined) return error;
-  const { message } = error as { message: string };
+  if (name === 'TypeError' && code === undefined) {
+    return withCode(new TypeError(message, { cause: error }), 'ERR_INVALID_ARGUMENT');
+  }
+  // Native errors with a code are plain ones; those of this library have names of their own.
+  if (name !== 'Error' || code === undefined) return error;
   if (code === 'ERR_INVALID_ARGUMENT') {
     return withCode(new RangeError(message, { cause: error }), code);
   }

@@ -40,6 +40,8 @@ export interface LossOptions {
 export interface LossTargets {
   /** Class ids, not numbers. */
   labels: boolean;
+  /** How messages call them. Default `y`. */
+  name?: string;
 }
 
 /** A checked loss. */

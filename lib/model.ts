@@ -7,14 +7,16 @@ import { evaluate } from './evaluate';
 import type { EvaluateOptions } from './evaluate';
 import { fit } from './fit';
 import type { FitOptions, History } from './fit';
+import { gradients } from './gradients';
+import type { GradientOptions, Gradients, UpstreamOptions } from './gradients';
 import type { Layer } from './layers';
 import type { LossName } from './losses';
 import type { Scores } from './metrics';
 import { ModelCore } from './model-core';
 import type { Plan } from './model-core';
 import { makePlan } from './plan';
-import { gradients, predict, predictSync } from './predict';
-import type { GradientOptions, Gradients, PredictOptions, Prediction } from './predict';
+import { predict, predictSync } from './predict';
+import type { PredictOptions, Prediction } from './predict';
 import * as safetensors from './safetensors';
 import { configOf, loadWeights, planFromFile, planOf, save } from './serialize';
 import type { ModelConfig } from './serialize';
@@ -168,8 +170,20 @@ export class Model implements Disposable {
     x: ArrayInput,
     y: ArrayInput,
     loss: LossName | GradientOptions,
-  ): Promise<Gradients> {
-    return gradients(this.#core, x, y, loss);
+  ): Promise<Gradients>;
+  /**
+   * The same without a loss, for upstream gradients dy and ds that come from elsewhere: the
+   * gradients of sum(output · dy) + sum(final state · ds), a vector-Jacobian product.
+   *
+   * @param upstream `outputGradient`, `stateGradients` or both
+   */
+  async gradients(
+    x: ArrayInput,
+    y: null | undefined,
+    upstream: UpstreamOptions,
+  ): Promise<Gradients<null>>;
+  async gradients(x: unknown, y: unknown, options: unknown): Promise<Gradients<number | null>> {
+    return gradients(this.#core, x, y, options);
   }
 
   /**

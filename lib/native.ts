@@ -117,6 +117,16 @@ export interface NativePrediction {
   states: Float32Array[] | null;
 }
 
+export interface NativeGradients {
+  /** Null without a loss. */
+  loss: number | null;
+  output: Float32Array;
+  finalStates: Float32Array[];
+  /** Null for tokens. */
+  input: Float32Array | null;
+  initialStates: Float32Array[];
+}
+
 export interface NativeTrainResult {
   /** Whole steps made in this slice. */
   steps: number;
@@ -203,15 +213,20 @@ export interface NativeModel {
     initialStates: NativeStates | null,
     options: { threads: number; wantStates: boolean },
   ): NativePrediction;
-  /** Loss and gradients of one batch; parameters' gradients are then read by `readGradient`. */
+  /**
+   * Gradients of one batch, of the loss plus sum(final state * state gradient); the parameters' are
+   * then read by `readGradient`. Without a loss the data's dense targets, if there are any, are the
+   * gradient of the output.
+   */
   gradients(
     data: NativeDataset,
     samples: Int32Array,
     steps: number,
-    loss: NativeLossConfig,
+    loss: NativeLossConfig | null,
     initialStates: NativeStates | null,
+    stateGradients: NativeStates | null,
     options: { job: number; threads: number },
-  ): Promise<{ loss: number; input: Float32Array | null; initialStates: Float32Array[] }>;
+  ): Promise<NativeGradients>;
   /** Ends the running or waiting job that was given this number, at its next safe point. */
   cancel(job: number): void;
   session(streams: number): NativeSession;

@@ -1,16 +1,15 @@
-/** Predictions, and losses with all gradients. */
+/** Predictions. */
 import { range } from './data/batches';
 import type { NDArray } from './data/arrays';
 import { openData } from './data/source';
 import type { OpenData } from './data/source';
 import { guardNative, wrongKind, wrongValue } from './errors';
-import { resolveLoss } from './losses';
-import type { LossName, LossOptions } from './losses';
 import type { ModelCore } from './model-core';
 import type { NativePrediction, NativeStates } from './native';
+import type { ValueShape } from './shapes';
 import { nameStates, orderStates, pasteState, sliceState } from './states';
 import type { States, StatesInput } from './states';
-import { abortSignal, anything, flag, integer, isRecord, optional, parseOptions } from './validate';
+import { abortSignal, anything, flag, integer, optional, parseOptions } from './validate';
 
 /** Options of `model.predict` and `model.predictSync`. */
 export interface PredictOptions {
@@ -34,30 +33,6 @@ export interface Prediction extends NDArray {
   states?: States;
 }
 
-/** Options of `model.gradients`. */
-export interface GradientOptions {
-  /** Required. */
-  loss: LossName | LossOptions;
-  fromLogits?: boolean;
-  lengths?: unknown;
-  mask?: unknown;
-  sampleWeights?: unknown;
-  initialState?: StatesInput;
-  signal?: AbortSignal;
-  threads?: number;
-}
-
-/** A loss and its gradients; shapes are those of what they belong to. */
-export interface Gradients {
-  loss: number;
-  /** By parameter: `lstm.weight_ih_l0`. */
-  parameters: Record<string, NDArray>;
-  /** Of the input, [batch, time, features]; null for token ids. */
-  input: NDArray | null;
-  /** By layer and state, [slots, batch, features]. */
-  initialState: States;
-}
-
 const schema = {
   lengths: anything(),
   initialState: anything(),
@@ -69,6 +44,30 @@ const schema = {
 
 /** Longest array that predictions are put into. */
 const MAX_OUTPUT = 2 ** 31;
+
+/**
+ * Numbers in the output of a sample.
+ *
+ * @throws RangeError when all samples' outputs do not fit one array
+ */
+export function outputSize({ last }: ModelCore, { samples, steps }: OpenData): number {
+  const { features, timed } = last.output;
+  const size = features * (timed ? steps : 1);
+  if (size * samples >= MAX_OUTPUT) {
+    throw wrongValue(
+      `an output of fewer than ${MAX_OUTPUT} numbers`,
+      'x',
+      size * samples,
+      'give fewer samples at a time',
+    );
+  }
+  return size;
+}
+
+/** The shape of a model's output or input for samples of that many steps. */
+export function shapeOf({ features, timed }: ValueShape, { samples, steps }: OpenData): number[] {
+  return timed ? [samples, steps, features] : [samples, features];
+}
 
 /** One call of `predict`, cut into batches whose results are put together. */
 class PredictionPlan {
@@ -97,16 +96,7 @@ class PredictionPlan {
     const named = core.plan.layers.filter(({ layer }) => layer.options['returnState'] === true);
     this.wantStates = options.returnState ?? named.length > 0;
     if (options.returnState === undefined) this.#only = new Set(named.map(({ name }) => name));
-    const { features, timed } = core.last.output;
-    this.#rowSize = features * (timed ? data.steps : 1);
-    if (this.#rowSize * data.samples >= MAX_OUTPUT) {
-      throw wrongValue(
-        `an output of fewer than ${MAX_OUTPUT} numbers`,
-        'x',
-        this.#rowSize * data.samples,
-        'predict fewer samples at a time',
-      );
-    }
+    this.#rowSize = outputSize(core, data);
   }
 
   /** First samples of the batches. */
@@ -151,14 +141,12 @@ class PredictionPlan {
   }
 
   finish(): Prediction {
-    const { samples, steps } = this.#data;
-    const { features, timed } = this.#core.last.output;
     const prediction: Prediction = {
       data: this.#output!,
-      shape: timed ? [samples, steps, features] : [samples, features],
+      shape: shapeOf(this.#core.last.output, this.#data),
     };
     if (this.#states !== undefined) {
-      const all = nameStates(this.#core.description, this.#states, samples);
+      const all = nameStates(this.#core.description, this.#states, this.#data.samples);
       prediction.states = Object.fromEntries(
         Object.entries(all).filter(([name]) => this.#only?.has(name) ?? true),
       );
@@ -219,60 +207,4 @@ export function predictSync(core: ModelCore, x: unknown, given: unknown): Predic
   } finally {
     data.dispose();
   }
-}
-
-const gradientSchema = {
-  loss: anything(),
-  fromLogits: optional(flag(true)),
-  lengths: anything(),
-  mask: anything(),
-  sampleWeights: anything(),
-  initialState: anything(),
-  signal: abortSignal(),
-  threads: optional(integer(1, 1024)),
-};
-
-/** See `Model.gradients`. */
-export async function gradients(
-  core: ModelCore,
-  x: unknown,
-  y: unknown,
-  given: unknown,
-): Promise<Gradients> {
-  const whole = typeof given === 'string' || (isRecord(given) && 'kind' in given);
-  const options = parseOptions('model.gradients', whole ? { loss: given } : given, gradientSchema);
-  const { last, description } = core;
-  const loss = resolveLoss(options.loss, options.fromLogits, last.layer, last.name);
-  const { lengths, mask, sampleWeights, signal } = options;
-  return core.exclusive('gradients()', async () => {
-    const arrays = { x, y, lengths, mask, sampleWeights };
-    const data = openData(core, { kind: 'arrays', arrays }, loss.targets);
-    try {
-      const initial =
-        options.initialState === undefined
-          ? null
-          : orderStates(description, options.initialState, data.samples, 'initialState');
-      const result = await core.job(signal, (native, job) =>
-        native.gradients(data.native, range(0, data.samples), data.steps, loss.native, initial, {
-          job,
-          threads: core.threads(options.threads),
-        }),
-      );
-      const { features, timed } = core.plan.input;
-      const inputShape = timed ? [data.samples, data.steps, features] : [data.samples, features];
-      return {
-        loss: result.loss,
-        parameters: Object.fromEntries(
-          description.parameters.map(({ name, shape }, i) => [
-            name,
-            { data: core.native.readGradient(i), shape: [...shape] },
-          ]),
-        ),
-        input: result.input && { data: result.input, shape: inputShape },
-        initialState: nameStates(description, result.initialStates, data.samples),
-      };
-    } finally {
-      data.dispose();
-    }
-  });
 }

@@ -1,6 +1,6 @@
 /** Settings of this process's use of the core, and what it is made of. */
 import { availableParallelism } from 'node:os';
-import { wrongValue } from './errors';
+import { guardNative, wrongValue } from './errors';
 import { addon } from './native';
 import { checkInteger } from './validate';
 
@@ -69,11 +69,12 @@ export function version(): string {
  * What this process runs on: instruction set, threads, versions.
  *
  * @throws OstinatoError `ERR_ADDON` when the native addon cannot be loaded
+ * @throws RangeError when `OSTINATO_ISA` names an instruction set that is not there
  */
 export function info(): Info {
   return {
     version: version(),
-    ...addon().info(),
+    ...guardNative(() => addon().info()),
     threads: getThreads(),
     node: process.version,
     platform: process.platform,

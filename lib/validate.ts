@@ -1,6 +1,6 @@
 /** Predicates, and options objects checked against a schema: kinds, ranges, unknown names. */
 import { distance } from 'fastest-levenshtein';
-import { kindOf, show, wrongKind, wrongValue } from './errors';
+import { wrongKind, wrongValue } from './errors';
 
 /** The largest count that the core accepts for a dimension (units, features, vocabulary). */
 export const MAX_DIMENSION = 2 ** 24;
@@ -278,5 +278,3 @@ export function checkJson(value: unknown, name: string): void {
   };
   visit(value, name, []);
 }
-
-export { kindOf, show };

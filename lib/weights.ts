@@ -1,6 +1,6 @@
 /** Reading and writing a model's parameters, by PyTorch's names. */
 import { toNDArray } from './data/arrays';
-import type { ArrayInput, NDArray } from './data/arrays';
+import type { NDArray } from './data/arrays';
 import { OstinatoError, guardNative, shapeMismatch, wrongKind, wrongValue } from './errors';
 import type { ModelCore } from './model-core';
 import { isRecord, nearest } from './validate';
@@ -34,7 +34,7 @@ export function setWeights(core: ModelCore, given: unknown): void {
       throw wrongValue('the name of a parameter', 'weights', name, advice);
     }
     const { shape } = parameters[index]!;
-    const array = toNDArray(value as ArrayInput, `weights["${name}"]`);
+    const array = toNDArray(value, `weights["${name}"]`);
     if (array.shape.join() !== shape.join()) {
       throw shapeMismatch(
         `Expected shape [${shape.join(', ')}] for "weights["${name}"]" but received [${array.shape.join(', ')}]`,

@@ -111,7 +111,45 @@ class FitJob {
   }
 }
 
-const JOBS = { step: StepJob, predict: PredictJob, fit: FitJob };
+/** An epoch over copies of one sequence, one a step. */
+class TextJob {
+  constructor(it, { tokens }) {
+    const classes = it.I + 1; // the mark is 0
+    this.model = sequential([
+      layers.embedding({ inputDim: classes, units: it.I }),
+      recurrent(it, { returnSequences: true }),
+      layers.dense({ name: HEAD, units: classes }),
+    ]);
+    const marked = Array.from(tokens.data, (token) => token + 1);
+    const copies = (row) => Array.from({ length: it.batches }, () => row);
+    this.x = copies([0, ...marked]);
+    this.y = copies([...marked, 0]);
+    this.options = {
+      epochs: 1,
+      batchSize: 1,
+      loss: 'sparseCategoricalCrossentropy',
+      optimizer: optimizers.rmsprop({ learningRate: it.learningRate, clipValue: 5 }),
+      threads: it.threads,
+    };
+  }
+
+  async check() {
+    const before = await this.run();
+    const after = await this.run();
+    if (!(after.loss[0] < before.loss[0])) throw new Error(`The loss is ${after.loss[0]}`);
+    return {};
+  }
+
+  run() {
+    return this.model.fit(this.x, this.y, this.options);
+  }
+
+  dispose() {
+    this.model.dispose();
+  }
+}
+
+const JOBS = { step: StepJob, predict: PredictJob, fit: FitJob, text: TextJob };
 
 await serve({
   describe: () => ({

@@ -30,7 +30,8 @@ export function lengthsOf(it) {
 /**
  * Tensors { name: { data, shape } } of a case: parameters by PyTorch's names and shapes; `x`
  * [T, B, I] (step: [steps, B, I]; fit and predict: [samples, T, I]); `dy` [T, B, F] for training,
- * zero beyond a row's `lengths` [B]; fit: `target` [samples, outputs], `head.weight`, `head.bias`.
+ * zero beyond a row's `lengths` [B]; fit: `target` [samples, outputs], `head.weight`, `head.bias`;
+ * text: `tokens` [T - 1] alone.
  */
 export function makeData(it) {
   const random = randomOf(it.id);
@@ -39,6 +40,10 @@ export function makeData(it) {
     return { shape, data: Float32Array.from({ length: size }, () => (2 * random() - 1) * bound) };
   };
   const tensors = {};
+  if (it.phase === 'text') {
+    const data = Float32Array.from({ length: it.T - 1 }, () => Math.floor(random() * it.I));
+    return { tokens: { shape: [data.length], data } };
+  }
   const directions = it.bidirectional ? 2 : 1;
   const bound = 1 / Math.sqrt(it.H);
   const rows = GATES[it.cell] * it.H;

@@ -107,22 +107,35 @@ async function takeTurns(entries, plan) {
 }
 
 /** A timed run of `fit` is an epoch; what is reported is a step. */
-const perStep = (it, times) => (it.phase === 'fit' ? times.map((ms) => ms / it.batches) : times);
+const perStep = (it, times, { name }) =>
+  it.phase === 'fit' || (it.phase === 'text' && name !== 'brain.js')
+    ? times.map((ms) => ms / it.batches)
+    : times;
 
-function makeRecord(it, entries, others, machine) {
-  const times = (entry) => summarise(perStep(it, entry.times));
+/** Adds the bound and the share of it; again when better peaks are known. */
+export function withLimits(record, machine) {
+  const peak = machine.peaks.find(({ threads }) => threads === record.threads);
+  if (!peak || record.phase === 'text') return { ...record, bound_ms: null, pct_limit: null };
+  const lengths = record.phase === 'ragged' ? lengthsOf(record) : undefined;
+  const bound = boundMs(record, peak, machine.cacheBytes, lengths);
+  return { ...record, bound_ms: bound, pct_limit: (100 * bound) / record.ours.median_ms };
+}
+
+function makeRecord(it, entries, others) {
+  const times = (entry) => summarise(perStep(it, entry.times, entry.peer));
   const peers = {};
   let native;
   for (const entry of entries.slice(1)) {
     if (entry.failed !== undefined) continue;
     if (entry.peer === NATIVE) native = times(entry);
+    else if (entry.peer.differs) peers[entry.peer.name] = { ...times(entry), differs: entry.peer.differs };
     else peers[entry.peer.name] = { ...times(entry), error: entry.error };
   }
   const ours = times(entries[0]);
-  const [best] = Object.keys(peers).sort((a, b) => peers[a].median_ms - peers[b].median_ms);
-  const peak = machine.peaks.find(({ threads }) => threads === it.threads);
+  const [best] = Object.keys(peers)
+    .filter((name) => peers[name].differs === undefined)
+    .sort((a, b) => peers[a].median_ms - peers[b].median_ms);
   const lengths = it.phase === 'ragged' ? lengthsOf(it) : undefined;
-  const bound = peak && it.phase !== 'text' ? boundMs(it, peak, machine.cacheBytes, lengths) : null;
   const { quick: _quick, ...fields } = it;
   return {
     ...fields,
@@ -132,8 +145,6 @@ function makeRecord(it, entries, others, machine) {
     peers,
     best_peer: best ?? null,
     ratio_best: best ? peers[best].median_ms / ours.median_ms : null,
-    bound_ms: bound,
-    pct_limit: bound === null ? null : (100 * bound) / ours.median_ms,
     unsupported: Object.fromEntries(
       others.filter((e) => e.unsupported).map((e) => [e.peer.name, e.unsupported]),
     ),
@@ -177,7 +188,8 @@ export async function measureCase(pool, it, { plan, wanted, machine }) {
         others.push(entry);
         continue;
       }
-      const error = entries.length > 0 ? compare(entries[0], entry) : 0;
+      const comparable = entries.length > 0 && peer.differs === undefined;
+      const error = comparable ? compare(entries[0], entry) : 0;
       if (error instanceof CheckFailed) {
         checks[peer.name] = error.message;
         continue;
@@ -190,7 +202,7 @@ export async function measureCase(pool, it, { plan, wanted, machine }) {
     for (const { driver } of entries) {
       if (driver.alive) await driver.request({ op: 'release' }, PREPARE_TIMEOUT_MS).catch(() => {});
     }
-    return { ...makeRecord(it, entries, others, machine), checks };
+    return { ...withLimits(makeRecord(it, entries, others), machine), checks };
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

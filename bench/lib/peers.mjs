@@ -59,7 +59,9 @@ export const NATIVE = {
   ...native('ostinato_driver', 'cmake g++ nlohmann-json3-dev'),
 };
 
-/** Everybody else, strongest first. `phases`: what a driver can do at all. */
+/**
+ * Everybody else. `phases`: what a driver can do at all; `differs`: why its numbers cannot be ours.
+ */
 export const PEERS = [
   {
     name: 'onednn',
@@ -101,7 +103,12 @@ export const PEERS = [
     phases: ['inference', 'training', 'predict', 'fit'],
     ...inNode('tfjs_driver.mjs', 'cpu'),
   },
-  { name: 'brain.js', phases: ['text'], ...inNode('brain_driver.mjs') },
+  {
+    name: 'brain.js',
+    phases: ['text'],
+    differs: 'its cell carries no c',
+    ...inNode('brain_driver.mjs'),
+  },
 ];
 
 /** The process of a driver for a number of threads. */

@@ -73,7 +73,7 @@ class OneDnnDriver : public Driver {
     return {{"version", std::to_string(version->major) + "." + std::to_string(version->minor) +
                             "." + std::to_string(version->patch)},
             {"settings",
-             "OpenMP, tnc tensors, packed weights (`any`), zero initial states left out, weights "
+             "OpenMP, tnc tensors, packed weights (`any`), inference without initial states, weights "
              "reordered in each training run, ragged batches padded"}};
   }
   std::unique_ptr<Job> prepare(const Case& work, const Tensors& data) override {

@@ -36,10 +36,10 @@ struct Elman {
                                const Md& hn, const Md&) {
     return {kind, dnnl::algorithm::eltwise_tanh, direction, x, h, wx, wh, b, y, hn};
   }
-  static Backward::desc backward(rnn_direction direction, const Md& x, const Md& wx, const Md& wh,
-                                 const Md& b, const Md& y) {
-    return {prop_kind::backward, dnnl::algorithm::eltwise_tanh, direction, x, {}, wx, wh, b, y, {},
-            x, {}, wx, wh, b, y, {}};
+  static Backward::desc backward(rnn_direction direction, const Md& x, const Md& h, const Md& c,
+                                 const Md& wx, const Md& wh, const Md& b, const Md& y) {
+    return {prop_kind::backward, dnnl::algorithm::eltwise_tanh, direction, x, h, wx, wh, b, y, {},
+            x, h, wx, wh, b, y, {}};
   }
 };
 
@@ -51,9 +51,9 @@ struct Gru {
                                const Md& hn, const Md&) {
     return {kind, direction, x, h, wx, wh, b, y, hn};
   }
-  static Backward::desc backward(rnn_direction direction, const Md& x, const Md& wx, const Md& wh,
-                                 const Md& b, const Md& y) {
-    return {prop_kind::backward, direction, x, {}, wx, wh, b, y, {}, x, {}, wx, wh, b, y, {}};
+  static Backward::desc backward(rnn_direction direction, const Md& x, const Md& h, const Md& c,
+                                 const Md& wx, const Md& wh, const Md& b, const Md& y) {
+    return {prop_kind::backward, direction, x, h, wx, wh, b, y, {}, x, h, wx, wh, b, y, {}};
   }
 };
 
@@ -65,10 +65,10 @@ struct Lstm {
                                const Md& hn, const Md& cn) {
     return {kind, direction, x, h, c, wx, wh, b, y, hn, cn};
   }
-  static Backward::desc backward(rnn_direction direction, const Md& x, const Md& wx, const Md& wh,
-                                 const Md& b, const Md& y) {
-    return {prop_kind::backward, direction, x, {}, {}, wx, wh, b, y, {}, {},
-            x, {}, {}, wx, wh, b, y, {}, {}};
+  static Backward::desc backward(rnn_direction direction, const Md& x, const Md& h, const Md& c,
+                                 const Md& wx, const Md& wh, const Md& b, const Md& y) {
+    return {prop_kind::backward, direction, x, h, c, wx, wh, b, y, {}, {},
+            x, h, c, wx, wh, b, y, {}, {}};
   }
 };
 
@@ -184,14 +184,15 @@ void OneDnnLayer::create_inference() {
 
 template <class Cell>
 void OneDnnLayer::create_training() {
+  const Md c = work_.cell == "lstm" ? state_ : Md();
   const typename Cell::Forward::primitive_desc pd(
-      Cell::forward(prop_kind::forward_training, direction_of(work_), src_, {}, {}, any_layer_,
+      Cell::forward(prop_kind::forward_training, direction_of(work_), src_, state_, c, any_layer_,
                     any_iter_, bias_desc_, dst_, {}, {}),
       engine_);
   // The gradients of weights have a preferred layout too; `any` serves both arguments.
   const typename Cell::Backward::primitive_desc back(
-      Cell::backward(direction_of(work_), src_, any_layer_, any_iter_, bias_desc_, dst_), engine_,
-      pd);
+      Cell::backward(direction_of(work_), src_, state_, c, any_layer_, any_iter_, bias_desc_, dst_),
+      engine_, pd);
   forward_layer_ = make(pd.weights_layer_desc());
   forward_iter_ = make(pd.weights_iter_desc());
   backward_layer_ = make(back.weights_layer_desc());
@@ -214,8 +215,12 @@ void OneDnnLayer::create_training() {
                    {DNNL_ARG_WEIGHTS_ITER, forward_iter_},
                    {DNNL_ARG_BIAS, bias_},
                    {DNNL_ARG_DST_LAYER, y_},
-                   {DNNL_ARG_WORKSPACE, workspace}};
+                   {DNNL_ARG_WORKSPACE, workspace},
+                   {DNNL_ARG_SRC_ITER, make(state_)}};
+  if (work_.cell == "lstm") forward_args_[DNNL_ARG_SRC_ITER_C] = make(state_);
   backward_args_ = forward_args_;
+  backward_args_[DNNL_ARG_DIFF_SRC_ITER] = make(state_);
+  if (work_.cell == "lstm") backward_args_[DNNL_ARG_DIFF_SRC_ITER_C] = make(state_);
   backward_args_[DNNL_ARG_WEIGHTS_LAYER] = backward_layer_;
   backward_args_[DNNL_ARG_WEIGHTS_ITER] = backward_iter_;
   backward_args_[DNNL_ARG_DIFF_SRC_LAYER] = dx_;

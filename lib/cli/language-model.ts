@@ -33,7 +33,8 @@ export function buildLanguageModel(
   seed: number,
 ): LanguageModel {
   const stack: Layer[] = [
-    layers.embedding({ inputDim: vocab.size, units: embedding }),
+    // From a normal distribution of deviation 1: small vectors take long to tell apart.
+    layers.embedding({ inputDim: vocab.size, units: embedding, embeddingsInitializer: 'torch' }),
     CELLS[cell]({ units, layers: depth, dropout, returnSequences: true }),
   ];
   if (dropout > 0) stack.push(layers.dropout({ rate: dropout }));

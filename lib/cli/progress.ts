@@ -25,7 +25,8 @@ export class Progress {
   readonly #bar: SingleBar | undefined;
   readonly #start = performance.now();
   #shown = this.#start;
-  #text = '';
+  #text = 'starting';
+  #remaining = '…';
 
   private constructor(output: Output, bar: SingleBar | undefined) {
     this.#output = output;
@@ -58,6 +59,7 @@ export class Progress {
     this.#text = text;
     const elapsed = (now - this.#start) / 1000;
     const remaining = fraction > 0 ? durationText(elapsed * (1 / fraction - 1)) : '…';
+    this.#remaining = remaining;
     if (this.#bar !== undefined) {
       this.#bar.update(Math.floor(Math.min(1, fraction) * BAR_STEPS), { text, remaining });
     } else if (now - this.#shown >= (this.#output.json ? EVENT_INTERVAL : LINE_INTERVAL)) {
@@ -80,7 +82,7 @@ export class Progress {
     this.#output.line(line);
     this.#bar.start(BAR_STEPS, Math.floor(position * BAR_STEPS), {
       text: this.#text,
-      remaining: '…',
+      remaining: this.#remaining,
     });
   }
 

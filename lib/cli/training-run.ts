@@ -30,6 +30,9 @@ const LAST_RATE = 0.05;
 /** Share of a new value in the loss that progress shows. */
 const SMOOTHING = 0.02;
 const ENDLESS = 1_000_000;
+/** Short epochs are neither all told to people nor all saved: seconds between two of them. */
+const TELL_EVERY = 1;
+const SAVE_EVERY = 10;
 
 export class TrainingRun {
   readonly #language: LanguageModel;
@@ -41,6 +44,8 @@ export class TrainingRun {
   #steps = 0;
   #characters = 0;
   #smoothed: number | undefined;
+  #told = -Infinity;
+  #saved = 0;
   #last: { bits: number; validation: Scores | undefined } | undefined;
 
   constructor(language: LanguageModel, options: TrainingRunOptions) {
@@ -134,11 +139,14 @@ export class TrainingRun {
     const validation = await this.#validate();
     this.#last = { bits: bits!, validation };
     if (this.#interrupts.received) return;
-    const measured = validation === undefined ? '' : `, held out ${validation.bits!.toFixed(3)}`;
-    const name = epochs === undefined ? `epoch ${epoch + 1}` : `epoch ${epoch + 1} of ${epochs}`;
-    this.#progress?.note(
-      `${name}: ${bits!.toFixed(3)} bits per character${measured} (${durationText(this.#elapsed)})`,
-    );
+    if (this.#elapsed - this.#told >= TELL_EVERY || epoch + 1 === epochs) {
+      this.#told = this.#elapsed;
+      const measured = validation === undefined ? '' : `, held out ${validation.bits!.toFixed(3)}`;
+      const name = epochs === undefined ? `epoch ${epoch + 1}` : `epoch ${epoch + 1} of ${epochs}`;
+      this.#progress?.note(
+        `${name}: ${bits!.toFixed(3)} bits per character${measured} (${durationText(this.#elapsed)})`,
+      );
+    }
     output.object({
       event: 'epoch',
       epoch: epoch + 1,
@@ -148,8 +156,10 @@ export class TrainingRun {
       validationAccuracy: validation?.accuracy ?? null,
       elapsedSeconds: this.#elapsed,
     });
-    // A power cut costs one epoch at most.
+    // What a power cut can cost is an epoch, or a few short ones.
+    if (this.#elapsed - this.#saved < SAVE_EVERY) return;
     await saveLanguageModel(this.#language, out);
+    this.#saved = this.#elapsed;
   }
 
   /** Measures the model on the held-out text, unless the user wants to leave. */
@@ -195,6 +205,11 @@ export class TrainingRun {
       `${interrupted ? 'Stopped' : 'Done'} after ${grouped(this.#steps)} steps in ` +
         `${durationText(seconds)}, ${grouped(speed)} characters per second`,
     );
+    if (this.#last !== undefined) {
+      const { bits, validation } = this.#last;
+      const held = validation === undefined ? '' : `; held out ${validation.bits!.toFixed(3)}`;
+      output.line(`The last epoch: ${bits.toFixed(3)} bits per character${held}`);
+    }
     output.line(`Saved ${shownOut} (${bytesText(size)}). Go on:`);
     output.line(`  ostinato generate ${shownOut} --length 500`);
     output.line(`  ostinato eval ${shownOut} --text FILE`);

@@ -49,7 +49,9 @@ const KINDS: ReadonlySet<string> = new Set([
 ]);
 
 /** `%TypedArray%.prototype.keys`, which throws for a view whose memory is gone, in any realm. */
-const keysOfView = (Object.getPrototypeOf(Int8Array.prototype) as Int8Array).keys;
+const keysOfView: (this: Int8Array) => unknown = (
+  Object.getPrototypeOf(Int8Array.prototype) as { keys: (this: Int8Array) => unknown }
+).keys;
 
 /**
  * True for a typed array of numbers, of any realm, whose memory can be read.

@@ -149,11 +149,12 @@ export function prepareArrays(
   if (input.tokens) config.tokens = rows.data as Int32Array;
   else config.floats = rows.data as Float32Array;
   if (targets !== undefined) {
+    const { name = 'y' } = targets;
     if (arrays.y === undefined) {
-      throw wrongKind('targets', 'y', arrays.y);
+      throw wrongKind('targets', name, arrays.y);
     }
-    const wanted = readTargets(arrays.y, shape, targets, 'y');
-    checkAgainst(rows, wanted, output.timed, 'y');
+    const wanted = readTargets(arrays.y, shape, targets, name);
+    checkAgainst(rows, wanted, output.timed, name);
     if (targets.labels) config.labels = wanted.data as Int32Array;
     else config.targets = wanted.data as Float32Array;
     config.targetFeatures = wanted.features;

@@ -1,5 +1,5 @@
 /** The base of all layers, and the registry by which saved configurations find their classes. */
-import { kindOf, wrongKind, wrongValue } from '../errors';
+import { wrongKind, wrongValue } from '../errors';
 import type { ValueShape, Place } from '../shapes';
 import { MAX_DIMENSION, custom, integer, isRecord, nearest, optional } from '../validate';
 import type { Field, Schema } from '../validate';
@@ -141,7 +141,7 @@ export abstract class Layer {
   /** Options for the core: names as here, without those that only this side needs. */
   nativeOptions(): Record<string, number | boolean | string> {
     const { type: _type, name: _name, inputFeatures: _features, ...rest } = this.getConfig();
-    return rest as Record<string, number | boolean | string>;
+    return rest;
   }
 
   /**
@@ -181,5 +181,3 @@ export function layerFromConfig(config: unknown): Layer {
 export function isLayer(value: unknown): value is Layer {
   return value instanceof Layer;
 }
-
-export { kindOf };

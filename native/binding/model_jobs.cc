@@ -96,8 +96,7 @@ napi_value EvaluateJob::result(napi_env env) {
   return result;
 }
 
-int64_t Prediction::output_size(const Network& network) const {
-  const ValueShape& shape = network.output_shape();
+int64_t Prediction::size(const ValueShape& shape) const {
   const auto count = static_cast<int64_t>(samples.size());
   return checked_product(checked_product(count, shape.timed ? steps : 1), shape.features);
 }
@@ -120,7 +119,7 @@ PredictJob::PredictJob(std::shared_ptr<ModelState> model, Prediction prediction)
     : model_(std::move(model), false), prediction_(std::move(prediction)) {}
 
 void PredictJob::execute() {
-  output_.resize(prediction_.output_size(*model_->network));
+  output_.resize(prediction_.size(model_->network->output_shape()));
   prediction_.run(model_->predictor, cancel_flag(), output_.data());
 }
 
@@ -129,23 +128,36 @@ napi_value PredictJob::result(napi_env env) {
 }
 
 GradientsJob::GradientsJob(std::shared_ptr<ModelState> model, Prediction batch,
-                           const LossConfig& loss)
-    : model_(std::move(model), true), batch_(std::move(batch)), loss_(loss) {}
+                           const std::optional<LossConfig>& loss, StateValues state_gradients)
+    : model_(std::move(model), true),
+      batch_(std::move(batch)),
+      loss_(loss),
+      state_gradients_(std::move(state_gradients)) {}
 
 void GradientsJob::execute() {
-  Loss loss(loss_, model_->network->kernels());
-  gradients_ = model_->predictor.gradients(batch_.data->data, batch_.samples.data(),
-                                           static_cast<int64_t>(batch_.samples.size()),
-                                           batch_.steps, loss, batch_.initial, batch_.threads);
+  // Checks the products that the core forms.
+  for (const ValueShape& shape : {model_->network->input_shape(), model_->network->output_shape()}) {
+    batch_.size(shape);
+  }
+  std::optional<Loss> loss;
+  if (loss_) loss.emplace(*loss_, model_->network->kernels());
+  gradients_ = model_->predictor.gradients(
+      batch_.data->data, batch_.samples.data(), static_cast<int64_t>(batch_.samples.size()),
+      batch_.steps, loss ? &*loss : nullptr, batch_.initial, state_gradients_, batch_.threads,
+      cancel_flag());
 }
 
 napi_value GradientsJob::result(napi_env env) {
   Napi::Object result = Napi::Object::New(env);
-  result.Set("loss", gradients_.loss.mean());
+  const Napi::Value none = Napi::Env(env).Null();
+  result.Set("loss", loss_ ? Napi::Number::New(env, gradients_.loss.mean()) : none);
+  const std::vector<float>& output = gradients_.output;
+  result.Set("output", Napi::Value(env, new_floats(env, output.data(), output.size())));
+  result.Set("finalStates", Napi::Value(env, write_states(env, gradients_.final_states)));
   const std::vector<float>& input = gradients_.input;
   const bool tokens = model_->network->input_shape().tokens;
-  result.Set("input", tokens ? Napi::Env(env).Null()
-                             : Napi::Value(env, new_floats(env, input.data(), input.size())));
+  result.Set("input",
+             tokens ? none : Napi::Value(env, new_floats(env, input.data(), input.size())));
   result.Set("initialStates", Napi::Value(env, write_states(env, gradients_.initial_states)));
   return result;
 }

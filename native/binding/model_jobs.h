@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <optional>
 #include <vector>
 
 #include "binding/job.h"
@@ -86,7 +87,9 @@ struct Prediction {
   bool want_states = false;
   StateValues states;
 
-  int64_t output_size(const Network& network) const;
+  // Floats of a value of that shape for the whole batch; throws ERR_INVALID_ARGUMENT for more than
+  // can be counted.
+  int64_t size(const ValueShape& shape) const;
   void run(Predictor& predictor, const std::atomic<bool>* cancel, float* output);
 };
 
@@ -107,14 +110,17 @@ napi_value prediction_result(napi_env env, napi_value output, const Prediction& 
 
 class GradientsJob : public Job {
  public:
-  GradientsJob(std::shared_ptr<ModelState> model, Prediction batch, const LossConfig& loss);
+  // Without a loss the data's targets are the gradient of the output; see Predictor::gradients.
+  GradientsJob(std::shared_ptr<ModelState> model, Prediction batch,
+               const std::optional<LossConfig>& loss, StateValues state_gradients);
   void execute() override;
   napi_value result(napi_env env) override;
 
  private:
   Use model_;
   Prediction batch_;
-  LossConfig loss_;
+  std::optional<LossConfig> loss_;
+  StateValues state_gradients_;
   Predictor::Gradients gradients_;
 };
 

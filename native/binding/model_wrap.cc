@@ -1,6 +1,7 @@
 #include "binding/model_wrap.h"
 
 #include <cstring>
+#include <optional>
 #include <utility>
 
 #include "binding/addon_data.h"
@@ -286,7 +287,7 @@ napi_value ModelWrap::predict_sync(const Call& call) {
   Prediction prediction = read_prediction(call, model, 3, 4);
   prediction.want_states = flag(call.object(4, "options"), "wantStates");
   float* output;
-  const int64_t size = prediction.output_size(*model.network);
+  const int64_t size = prediction.size(model.network->output_shape());
   napi_value array = new_floats(call.env, static_cast<size_t>(size), &output);
   prediction.run(model.sync_predictor, nullptr, output);
   return prediction_result(call.env, array, prediction);
@@ -294,11 +295,19 @@ napi_value ModelWrap::predict_sync(const Call& call) {
 
 napi_value ModelWrap::gradients(const Call& call) {
   ModelState& model = writable();
-  Prediction batch = read_prediction(call, model, 4, 5);
-  const LossConfig loss = read_loss_config(call.object(3, "loss"));
-  check_targets(*batch.data, loss);
-  const int64_t number = read_job(call.object(5, "options"));
-  auto job = std::make_unique<GradientsJob>(state_, std::move(batch), loss);
+  Prediction batch = read_prediction(call, model, 4, 6);
+  std::optional<LossConfig> loss;
+  if (!call[3].IsNull()) {
+    loss = read_loss_config(call.object(3, "loss"));
+    check_targets(*batch.data, *loss);
+  } else if (batch.data->data.target_kind == Dataset::TargetKind::kLabels) {
+    invalid("Expected the gradient of the output, or nothing, in the place of targets");
+  }
+  StateValues state_gradients = read_states(call.env, call[5], model.predictor.states(),
+                                            static_cast<int64_t>(batch.samples.size()));
+  const int64_t number = read_job(call.object(6, "options"));
+  auto job =
+      std::make_unique<GradientsJob>(state_, std::move(batch), loss, std::move(state_gradients));
   return AddonData::of(call.env).jobs.add(call.env, std::move(job), &model, number);
 }
 

@@ -32,8 +32,8 @@ void check_windows(const char* name, const std::vector<int64_t>& offsets,
     const int64_t span = timed ? length[i] : 1;
     if (offsets[i] >= 0 && offsets[i] <= rows - span) continue;
     mismatch("Expected " + std::string(name) + " of sample " + text(static_cast<int64_t>(i)) +
-             " inside " + text(rows) + " rows but received rows " + text(offsets[i]) + " to " +
-             text(offsets[i] + span));
+             " inside " + text(rows) + " rows but received " + text(span) + " rows from row " +
+             text(offsets[i]));
   }
 }
 

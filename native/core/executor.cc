@@ -129,7 +129,8 @@ void Executor::get_initial_state_gradient(size_t index, float* destination) cons
   runs_[slot.layer]->get_initial_state_gradient(geometry_, slot.state, destination);
 }
 
-void Executor::set_initial_states(const StateValues& values, int64_t batch) {
+void Executor::set_sources(std::vector<const float*>& sources, const StateValues& values,
+                           int64_t batch) const {
   if (!values.empty() && values.size() != states_.size()) {
     throw Error("ERR_SHAPE_MISMATCH", "Expected " + std::to_string(states_.size()) +
                                           " states but received " + std::to_string(values.size()));
@@ -146,9 +147,17 @@ void Executor::set_initial_states(const StateValues& values, int64_t batch) {
                       "\" but received " + std::to_string(received));
     }
   }
-  for (size_t i = 0; i < initial_.size(); ++i) {
-    initial_[i] = values.empty() || values[i].empty() ? nullptr : values[i].data();
+  for (size_t i = 0; i < sources.size(); ++i) {
+    sources[i] = values.empty() || values[i].empty() ? nullptr : values[i].data();
   }
+}
+
+void Executor::set_initial_states(const StateValues& values, int64_t batch) {
+  set_sources(initial_, values, batch);
+}
+
+void Executor::set_final_state_gradients(const StateValues& values, int64_t batch) {
+  set_sources(final_gradient_, values, batch);
 }
 
 void Executor::get_final_states(StateValues& values) const {

@@ -58,6 +58,7 @@ class Executor {
   // All of them at once, for `batch` rows. An empty list stands for zeros everywhere. Throws
   // ERR_SHAPE_MISMATCH when a state's size is not slots * batch * features.
   void set_initial_states(const StateValues& values, int64_t batch);
+  void set_final_state_gradients(const StateValues& values, int64_t batch);
   void get_final_states(StateValues& values) const;
 
   const Network& network() const { return *network_; }
@@ -66,6 +67,8 @@ class Executor {
  private:
   void plan(bool input_gradient);
   bool must_plan(const Geometry& geometry, const RunOptions& options) const;
+  void set_sources(std::vector<const float*>& sources, const StateValues& values,
+                   int64_t batch) const;
 
   std::shared_ptr<Network> network_;
   std::vector<std::unique_ptr<LayerRun>> runs_;

@@ -29,6 +29,17 @@ void unpack(const Geometry& geometry, bool timed, const Matrix& rows, int64_t st
   }
 }
 
+// The gradient of the output that stands in the place of dense targets, zeros where there are none.
+void copy_rows(const Matrix& from, const Matrix& to) {
+  for (int64_t row = 0; row < to.rows; ++row) {
+    if (from) {
+      std::memcpy(to.row(row), from.row(row), static_cast<size_t>(to.cols) * sizeof(float));
+    } else {
+      std::fill_n(to.row(row), to.cols, 0.0f);
+    }
+  }
+}
+
 void expect_steps(const Geometry& geometry, bool timed, int64_t steps) {
   if (!timed || geometry.steps() <= steps) return;
   throw Error("ERR_SHAPE_MISMATCH", "Expected samples of at most " + std::to_string(steps) +
@@ -69,20 +80,32 @@ LossValue Predictor::evaluate(const Dataset& data, const int32_t* samples, int64
 }
 
 Predictor::Gradients Predictor::gradients(const Dataset& data, const int32_t* samples,
-                                          int64_t count, int64_t steps, Loss& loss,
-                                          const StateValues& initial_states, int threads) {
+                                          int64_t count, int64_t steps, Loss* loss,
+                                          const StateValues& initial_states,
+                                          const StateValues& state_gradients, int threads,
+                                          const std::atomic<bool>* cancel) {
   const ValueShape& shape = executor_.network().input_shape();
-  batch_.assemble(data, samples, count, executor_.network().output_shape().timed);
+  const ValueShape& output = executor_.network().output_shape();
+  batch_.assemble(data, samples, count, output.timed);
   expect_steps(batch_.geometry(), shape.timed, steps);
   executor_.set_initial_states(initial_states, count);
   RunOptions options;
   options.threads = threads;
   options.gradients = true;
   options.input_gradient = !shape.tokens;
+  options.cancel = cancel;
   const Value y = executor_.forward(batch_.geometry(), batch_.input(), options);
   const Matrix dy = executor_.output_gradient();
   Gradients result;
-  result.loss = loss.evaluate(y.floats, batch_.targets(), dy, threads);
+  result.output.resize(count * (output.timed ? steps : 1) * output.features);
+  unpack(batch_.geometry(), output.timed, y.floats, steps, result.output.data());
+  executor_.get_final_states(result.final_states);
+  if (loss != nullptr) {
+    result.loss = loss->evaluate(y.floats, batch_.targets(), dy, threads);
+  } else {
+    copy_rows(batch_.targets().dense, dy);
+  }
+  executor_.set_final_state_gradients(state_gradients, count);
   const Matrix dx = executor_.backward(dy);
   if (!shape.tokens) {
     result.input.resize(count * (shape.timed ? steps : 1) * shape.features);

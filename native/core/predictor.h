@@ -29,12 +29,19 @@ class Predictor {
 
   struct Gradients {
     LossValue loss;
+    std::vector<float> output;   // as predict gives it
+    StateValues final_states;    // as the states
     std::vector<float> input;    // [count, steps, features]; empty for tokens
     StateValues initial_states;  // as the states
   };
-  // Loss and gradients with dropout off; those of the parameters are left in the table.
+  // The samples as one batch, forward and backward, dropout off. The gradients are those of the
+  // mean loss plus sum(final state * state_gradients), an empty list standing for zeros; those of
+  // the parameters are left in the table. Without a loss (null), the gradient of the output is the
+  // data's dense targets, or zero where the data has none.
   Gradients gradients(const Dataset& data, const int32_t* samples, int64_t count, int64_t steps,
-                      Loss& loss, const StateValues& initial_states, int threads);
+                      Loss* loss, const StateValues& initial_states,
+                      const StateValues& state_gradients, int threads,
+                      const std::atomic<bool>* cancel);
 
   const std::vector<Executor::StateSlot>& states() const { return executor_.states(); }
 

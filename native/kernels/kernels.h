@@ -155,7 +155,9 @@ struct CellBackwardArgs {
 
 enum class Activation : int32_t { kLinear, kTanh, kRelu, kSigmoid, kSoftmax, kGelu, kSilu };
 
-// Rows are [rows, cols] with a leading dimension; cols need not be a multiple of V.
+// Rows are [rows, cols] with a leading dimension; cols need not be a multiple of V, and nothing
+// beyond them is read or written. A result may take the place of an argument of its shape (of a
+// loss: of x only).
 // y = activation(x), in place allowed.
 struct ActivationArgs {
   Activation kind;
@@ -267,6 +269,8 @@ enum class LossKind : int32_t {
 // columns; for the others the mean over the columns.
 //   loss[row]  = row loss (unweighted)
 //   dx[row, :] = d(row loss)/dx * scale[row]     (dx may alias x; null: no gradient)
+// A row of scale 0 does not count: its gradient is 0 whatever it holds, NaN included. NaN anywhere
+// in a row of logits makes its loss NaN and `correct` 0. Labels lie in [0, cols), also of such rows.
 // from_logits: softmax (categorical) or sigmoid (binary) is fused into the loss; otherwise x holds
 // probabilities, clamped to [1e-7, 1 - 1e-7] inside the logarithm as Keras does.
 struct LossArgs {
@@ -279,7 +283,7 @@ struct LossArgs {
   const int32_t* labels;  // sparse: [rows]
   const float* targets;   // otherwise [rows, cols] with targets_ld
   int64_t targets_ld;
-  const float* scale;  // [rows]
+  const float* scale;  // [rows], read only with dx
   float* loss;         // [rows]
   int32_t* correct;    // [rows] 1 where the arg max is the label's (categorical losses), or null
   float* dx;

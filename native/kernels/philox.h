@@ -19,6 +19,27 @@ namespace ostinato {
 // A bijection of a counter of 128 bits under a key of 64: every draw is a function of these alone,
 // whoever makes it and in whatever order.
 struct Philox4x32 {
+ private:
+  struct Counter {
+    uint32_t c0, c1, c2, c3;
+  };
+
+  // A recursion instead of a loop leaves straight code: a loop over counters around it vectorises.
+  // It stands before its use because clang 14 evaluates constants only then.
+  template <int kLeft>
+  static constexpr OSTINATO_PHILOX_INLINE Counter rounds(Counter c, uint32_t k0, uint32_t k1) {
+    if constexpr (kLeft == 0) {
+      return c;
+    } else {
+      const uint64_t p0 = uint64_t{0xD2511F53} * c.c0;
+      const uint64_t p1 = uint64_t{0xCD9E8D57} * c.c2;
+      const Counter next{static_cast<uint32_t>(p1 >> 32) ^ c.c1 ^ k0, static_cast<uint32_t>(p1),
+                         static_cast<uint32_t>(p0 >> 32) ^ c.c3 ^ k1, static_cast<uint32_t>(p0)};
+      return rounds<kLeft - 1>(next, k0 + 0x9E3779B9, k1 + 0xBB67AE85);
+    }
+  }
+
+ public:
   static constexpr int kRounds = 10;
 
   // out[0..3]: 128 random bits of block (counter_hi, counter_lo). Words count from the low end:
@@ -34,25 +55,6 @@ struct Philox4x32 {
     out[1] = counter.c1;
     out[2] = counter.c2;
     out[3] = counter.c3;
-  }
-
- private:
-  struct Counter {
-    uint32_t c0, c1, c2, c3;
-  };
-
-  // A recursion instead of a loop leaves straight code: a loop over counters around it vectorises.
-  template <int kLeft>
-  static constexpr OSTINATO_PHILOX_INLINE Counter rounds(Counter c, uint32_t k0, uint32_t k1) {
-    if constexpr (kLeft == 0) {
-      return c;
-    } else {
-      const uint64_t p0 = uint64_t{0xD2511F53} * c.c0;
-      const uint64_t p1 = uint64_t{0xCD9E8D57} * c.c2;
-      const Counter next{static_cast<uint32_t>(p1 >> 32) ^ c.c1 ^ k0, static_cast<uint32_t>(p1),
-                         static_cast<uint32_t>(p0 >> 32) ^ c.c3 ^ k1, static_cast<uint32_t>(p0)};
-      return rounds<kLeft - 1>(next, k0 + 0x9E3779B9, k1 + 0xBB67AE85);
-    }
   }
 };
 

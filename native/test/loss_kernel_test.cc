@@ -2,7 +2,6 @@
 #include <gtest/gtest.h>
 
 #include <limits>
-#include <optional>
 
 #include "kernels/kernels.h"
 #include "reference/losses.h"
@@ -58,7 +57,7 @@ struct LossProblem {
   LossProblem(const LossCase& which, size_t rows, size_t cols, uint64_t seed)
       : LossProblem(which, rows, cols, reference::RandomSource(seed)) {}
 
-  LossArgs args() const {
+  LossArgs args() {
     LossArgs args{};
     args.kind = which.kind;
     args.from_logits = which.from_logits;
@@ -73,7 +72,7 @@ struct LossProblem {
     }
     args.scale = scale.data();
     args.loss = loss.data();
-    args.correct = is_categorical(which) ? const_cast<int32_t*>(correct.data()) : nullptr;
+    args.correct = is_categorical(which) ? correct.data() : nullptr;
     args.dx = dx.data(), args.dx_ld = dx.ld();
     return args;
   }
@@ -114,7 +113,7 @@ TEST_P(LossKernel, FollowsTheReference) {
         SCOPED_TRACE(testing::Message()
                      << static_cast<int>(which.kind)
                      << (which.from_logits ? " from logits, " : ", ") << rows << " x " << cols);
-        const LossProblem problem(which, rows, cols, cols);
+        LossProblem problem(which, rows, cols, cols);
         kernels().loss(problem.args());
         reference::Matrix want_dx(rows, cols), want_loss(1, rows);
         for (size_t r = 0; r < rows; ++r) {
@@ -140,7 +139,7 @@ TEST_P(LossKernel, FollowsTheReference) {
 TEST_P(LossKernel, InPlaceWithoutGradientAndByRowsGivesTheSameBits) {
   for (const LossCase& which : kCases) {
     SCOPED_TRACE(testing::Message() << static_cast<int>(which.kind) << which.from_logits);
-    const LossProblem problem(which, 5, 45, 7), by_rows(which, 5, 45, 7);
+    LossProblem problem(which, 5, 45, 7), by_rows(which, 5, 45, 7);
     kernels().loss(problem.args());
     for (size_t r = 0; r < 5; ++r) {
       LossArgs args = by_rows.args();
@@ -178,7 +177,7 @@ TEST_P(LossKernel, NanIsNotLost) {
       for (size_t place = 0; place < cols; ++place) {
         SCOPED_TRACE(testing::Message() << static_cast<int>(which.kind) << which.from_logits << ", "
                                         << place << " of " << cols);
-        const LossProblem problem(which, 2, cols, 3);
+        LossProblem problem(which, 2, cols, 3);
         problem.x(0, place) = kNan;
         kernels().loss(problem.args());
         // From probabilities the label's own is all that the sparse loss reads.
@@ -200,7 +199,7 @@ TEST_P(LossKernel, NanIsNotLost) {
 
 TEST_P(LossKernel, RowsThatDoNotCountHaveNoGradient) {
   for (const LossCase& which : kCases) {
-    const LossProblem problem(which, 2, 21, 5);
+    LossProblem problem(which, 2, 21, 5);
     problem.scale(0, 0) = 0.0f;
     problem.x(0, 13) = kNan;
     problem.t(0, 20) = kNan;
@@ -217,7 +216,7 @@ TEST_P(LossKernel, FirstMaximumWins) {
     const LossCase sparse{LossKind::kSparseCategoricalCrossentropy, from_logits};
     const LossCase dense{LossKind::kCategoricalCrossentropy, from_logits};
     for (const size_t cols : {2, 5, 16, 40}) {
-      const LossProblem a(sparse, cols, cols, 1), b(dense, cols, cols, 1);
+      LossProblem a(sparse, cols, cols, 1), b(dense, cols, cols, 1);
       const size_t first = cols / 3;
       for (size_t r = 0; r < cols; ++r) {
         std::fill_n(a.x.row(r), cols, 0.25f);
@@ -225,7 +224,7 @@ TEST_P(LossKernel, FirstMaximumWins) {
         std::copy_n(a.x.row(r), cols, b.x.row(r));
         std::fill_n(b.t.row(r), cols, 0.0f);
         b.t(r, r) = 1.0f;
-        const_cast<int32_t&>(a.labels[r]) = static_cast<int32_t>(r);
+        a.labels[r] = static_cast<int32_t>(r);
       }
       kernels().loss(a.args());
       kernels().loss(b.args());
@@ -238,8 +237,8 @@ TEST_P(LossKernel, FirstMaximumWins) {
 }
 
 TEST_P(LossKernel, ExtremeLogitsStayFinite) {
-  const LossProblem sparse({LossKind::kSparseCategoricalCrossentropy, true}, 2, 5, 1);
-  const LossProblem dense({LossKind::kCategoricalCrossentropy, true}, 2, 5, 1);
+  LossProblem sparse({LossKind::kSparseCategoricalCrossentropy, true}, 2, 5, 1);
+  LossProblem dense({LossKind::kCategoricalCrossentropy, true}, 2, 5, 1);
   const float logits[2][5] = {{1e4f, -1e4f, 0, 3e4f, -kInf}, {-2e4f, -2e4f, -kInf, -kInf, -kInf}};
   const double want[2] = {4e4, std::log(2.0)};
   for (size_t r = 0; r < 2; ++r) {
@@ -247,7 +246,7 @@ TEST_P(LossKernel, ExtremeLogitsStayFinite) {
     std::copy_n(logits[r], 5, dense.x.row(r));
     std::fill_n(dense.t.row(r), 5, 0.0f);
     dense.t(r, 1) = 1.0f;
-    const_cast<int32_t&>(sparse.labels[r]) = 1;
+    sparse.labels[r] = 1;
   }
   kernels().loss(sparse.args());
   kernels().loss(dense.args());
@@ -261,13 +260,13 @@ TEST_P(LossKernel, ExtremeLogitsStayFinite) {
     }
   }
   // A label that the model has ruled out.
-  const_cast<int32_t&>(sparse.labels[1]) = 4;
+  sparse.labels[1] = 4;
   kernels().loss(sparse.args());
   EXPECT_EQ(sparse.loss(0, 1), kInf);
 }
 
 TEST_P(LossKernel, BinaryLossKeepsTheDigitsOfSurePredictions) {
-  const LossProblem problem({LossKind::kBinaryCrossentropy, true}, 4, 1, 1);
+  LossProblem problem({LossKind::kBinaryCrossentropy, true}, 4, 1, 1);
   const float x[] = {20.0f, -30.0f, 200.0f, -1e4f};
   const float t[] = {1.0f, 0.0f, 0.0f, 1.0f};
   for (size_t r = 0; r < 4; ++r) problem.x(r, 0) = x[r], problem.t(r, 0) = t[r];
@@ -285,13 +284,13 @@ TEST_P(LossKernel, ProbabilitiesAreClampedInsideLogarithms) {
         !(is_categorical(which) || which.kind == LossKind::kBinaryCrossentropy)) {
       continue;
     }
-    const LossProblem problem(which, 2, 2, 1);
+    LossProblem problem(which, 2, 2, 1);
     for (size_t r = 0; r < 2; ++r) {  // certain and wrong, then certain and right
       problem.x(r, 0) = r == 0 ? 0.0f : 1.0f;
       problem.x(r, 1) = r == 0 ? 1.0f : 0.0f;
       problem.t(r, 0) = 1.0f;
       problem.t(r, 1) = 0.0f;
-      const_cast<int32_t&>(problem.labels[r]) = 0;
+      problem.labels[r] = 0;
     }
     kernels().loss(problem.args());
     EXPECT_NEAR(problem.loss(0, 0), worst, 1e-5);
@@ -305,7 +304,7 @@ TEST_P(LossKernel, ProbabilitiesAreClampedInsideLogarithms) {
 
 TEST_P(LossKernel, WideRowsKeepTheirAccuracy) {
   constexpr size_t kCols = 50257;
-  const LossProblem problem({LossKind::kSparseCategoricalCrossentropy, true}, 1, kCols, 9);
+  LossProblem problem({LossKind::kSparseCategoricalCrossentropy, true}, 1, kCols, 9);
   kernels().loss(problem.args());
   const reference::Vector x(problem.x.row(0), problem.x.row(0) + kCols);
   const double want = reference_row(problem.which, x, problem.targets_of(0)).loss;

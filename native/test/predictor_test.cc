@@ -74,14 +74,15 @@ TEST_P(Prediction, GradientsAreThoseOfTheMeanLoss) {
     const reference::Vector initial = random.vector(3 * 7);
     StateValues states{{initial.begin(), initial.end()}};
     const Predictor::Gradients gradients =
-        predictor.gradients(data, samples.data(), 3, 5, loss, states, 1);
+        predictor.gradients(data, samples.data(), 3, 5, &loss, states, {}, 1, nullptr);
     ASSERT_EQ(gradients.input.size(), 3u * 5 * 3);
     ASSERT_EQ(gradients.initial_states.size(), 1u);
     const reference::Vector weight = gradient_of(*network, "dense.weight");
 
     // Differences of the loss, in float: a large step and a generous bound.
     const auto value = [&](const Dataset& moved, const StateValues& from) {
-      return predictor.gradients(moved, samples.data(), 3, 5, loss, from, 1).loss.mean();
+      return predictor.gradients(moved, samples.data(), 3, 5, &loss, from, {}, 1, nullptr)
+          .loss.mean();
     };
     constexpr float kStep = 1e-2f;
     const auto expect_slope = [&](double plus, double minus, double gradient) {
@@ -105,6 +106,64 @@ TEST_P(Prediction, GradientsAreThoseOfTheMeanLoss) {
     };
     const double high = at(before + kStep), low = at(before - kStep);
     expect_slope(high, low, weight[3]);
+  }
+}
+
+// With upstream gradients u of the outputs and s of the final states, the gradients are those of
+// sum(u * output) + sum(s * state), whether s stands alone or beside u.
+TEST_P(Prediction, GradientsTakeUpstreamGradientsInPlaceOfALoss) {
+  for (const bool timed : {true, false}) {
+    const Dataset data = ragged_data({2, 4, 0, 3}, timed);
+    const std::vector<int32_t> samples = all_samples(data);
+    const auto network = regression(kernels(), timed);
+    Predictor predictor(network);
+    reference::RandomSource random(9);
+    const reference::Vector initial = random.vector(4 * 7), upstream = random.vector(4 * 7);
+    const StateValues states{{initial.begin(), initial.end()}};
+    const StateValues state_gradients{{upstream.begin(), upstream.end()}};
+    const int64_t steps = 5, span = timed ? steps : 1;
+
+    Dataset bare = data;
+    bare.target_kind = Dataset::TargetKind::kNone;
+    for (const Dataset* given : {&data, static_cast<const Dataset*>(&bare)}) {
+      const bool with_output = given == &data;
+      const auto run = [&](const StateValues& from) {
+        return predictor.gradients(*given, samples.data(), 4, steps, nullptr, from,
+                                   state_gradients, 1, nullptr);
+      };
+      const auto objective = [&](const Predictor::Gradients& result) {
+        double sum = 0;
+        for (size_t i = 0; i < upstream.size(); ++i) sum += upstream[i] * result.final_states[0][i];
+        for (int64_t sample = 0; with_output && sample < 4; ++sample) {
+          const int64_t rows = timed ? data.length[sample] : 1;
+          for (int64_t i = 0; i < 2 * rows; ++i) {
+            sum += data.target_floats[2 * data.target_offset[sample] + i] *
+                   result.output[sample * span * 2 + i];
+          }
+        }
+        return sum;
+      };
+      const Predictor::Gradients gradients = run(states);
+      const reference::Vector bias = gradient_of(*network, "dense.bias");
+      EXPECT_EQ(bias[0] != 0, with_output) << "the states do not pass through the dense layer";
+      ASSERT_EQ(gradients.output.size(), static_cast<size_t>(4 * span * 2));
+      std::vector<float> output(gradients.output.size());
+      predictor.predict(*given, samples.data(), 4, steps, states, 1, nullptr, output.data(),
+                        nullptr);
+      EXPECT_EQ(bits_of(output.data(), 4 * span * 2), bits_of(gradients.output.data(), 4 * span * 2));
+
+      constexpr float kStep = 1e-2f;
+      for (const size_t i : {size_t{2}, size_t{7 + 3}, size_t{14}, size_t{27}}) {
+        StateValues up = states, down = states;
+        up[0][i] += kStep;
+        down[0][i] -= kStep;
+        EXPECT_NEAR((objective(run(up)) - objective(run(down))) / (2 * kStep),
+                    gradients.initial_states[0][i], 2e-3);
+      }
+    }
+    message_of("ERR_SHAPE_MISMATCH", [&] {
+      predictor.gradients(data, samples.data(), 4, steps, nullptr, states, {{1.0f}}, 1, nullptr);
+    });
   }
 }
 

@@ -1,4 +1,4 @@
-import { layers, sequential, text } from '../../lib';
+import { layers, optimizers, sequential, text } from '../../lib';
 import { rejectionOf, thrownBy } from '../helpers/errors';
 import { characterModel, numbers, regressionModel } from '../helpers/models';
 
@@ -203,9 +203,7 @@ describe('data that does not fit', () => {
 
   test('a schedule that gives no number', async () => {
     using model = regressionModel();
-    const optimizer = {
-      ...(await import('../../lib')).optimizers.sgd({ learningRate: () => NaN }),
-    };
+    const optimizer = optimizers.sgd({ learningRate: () => NaN });
     const error = await rejectionOf(() => model.fit(x, y, { loss, optimizer }));
     expect(error.message).toContain('"learningRate(0)" but received NaN');
   });
@@ -265,7 +263,6 @@ describe('divergence', () => {
 
   test('infinite values from a rate that is too high', async () => {
     using model = sequential([layers.dense({ units: 1, inputFeatures: 1 })]);
-    const { optimizers } = await import('../../lib');
     const error = await rejectionOf(() =>
       model.fit([[100], [200]], [[1], [2]], {
         loss,

@@ -3,6 +3,8 @@ import { toNDArray } from '../../lib/data/arrays';
 import { cutToLengths, readRows } from '../../lib/data/rows';
 import { argumentError, thrownBy } from '../helpers/errors';
 
+/** An array with a hole. */
+const sparse = Object.assign([1], { 2: 2 });
 const steps = { timed: true, features: 2, integers: false };
 const ids = { timed: true, features: 1, integers: true };
 
@@ -47,7 +49,7 @@ describe('readRows', () => {
     [[[1, NaN]], ids, argumentError('RangeError', /"x\[0\]\[1\]" but received NaN/)],
     [[new Float32Array([1, NaN])], ids, argumentError('RangeError', /received NaN/)],
     [[[1], 2], ids, argumentError('TypeError', /"x\[1\]" but received 2/)],
-    [[[1, , 2]], ids, argumentError('TypeError', /"x\[0\]\[1\]" but received undefined/)],
+    [[sparse], ids, argumentError('TypeError', /"x\[0\]\[1\]" but received undefined/)],
     [{ data: [1], shape: [1, 2] }, ids, argumentError('RangeError', /the product of the shape/)],
     [{ data: [], shape: [0, 2] }, ids, argumentError('RangeError', /at least one sample/)],
     [{ data: [1], shape: [-1] }, ids, argumentError('RangeError', /"x.shape\[0\]"/)],

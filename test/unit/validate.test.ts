@@ -34,7 +34,7 @@ describe('options', () => {
     [{ units: 4, name: 'a b' }, 'RangeError', '"lstm.name"'],
     [{ units: 4, init: 'torch', biasInitializer: 'ones' }, 'TypeError', '"lstm.biasInitializer"'],
   ])('%j', (options, name, message) => {
-    const error = thrownBy(make(options as never));
+    const error = thrownBy(make(options));
     expect(error).toMatchObject({ name, code: 'ERR_INVALID_ARGUMENT' });
     expect(error.message).toContain(message);
   });

@@ -1,0 +1,29 @@
+// A result as one HTML file that needs nothing else: charts, tables, library and data inlined.
+import { createRequire } from 'node:module';
+import { readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { summarise } from './summary.mjs';
+
+const folder = path.resolve(import.meta.dirname, '..', 'report');
+
+/** The browser build of chart.js. Throws MODULE_NOT_FOUND when it is not installed. */
+async function chartLibrary() {
+  const main = createRequire(import.meta.url).resolve('chart.js');
+  return readFile(path.join(path.dirname(main), 'chart.umd.js'), 'utf8');
+}
+
+/** Text that can stand inside a script element. */
+const inScript = (text) => text.replaceAll('</script', '<\\/script').replaceAll('<!--', '<\\!--');
+
+/** Writes the report of a result. */
+export async function writeReport(file, result) {
+  const read = (name) => readFile(path.join(folder, name), 'utf8');
+  const parts = {
+    STYLE: await read('page.css'),
+    DATA: JSON.stringify({ result, summary: summarise(result.cases) }).replaceAll('<', '\\u003c'),
+    LIBRARY: inScript(await chartLibrary()),
+    PAGE: inScript(await read('page.js')),
+  };
+  const page = (await read('page.html')).replace(/\/\*([A-Z]+)\*\//g, (_mark, name) => parts[name]);
+  await writeFile(file, page);
+}

@@ -1,0 +1,78 @@
+// What a result says as a whole: ratios by cell and phase, and differences from an older result.
+import { geometricMean } from './statistics.mjs';
+import { formatMs, formatTable } from './table.mjs';
+
+/**
+ * For each cell and phase: how many cases, the geometric mean and the least of the ratios to the
+ * best peer and to each peer.
+ */
+export function summarise(cases) {
+  const groups = Map.groupBy
+    ? Map.groupBy(cases, ({ cell, phase, threads }) => `${cell} ${phase} t${threads}`)
+    : cases.reduce((map, it) => {
+        const key = `${it.cell} ${it.phase} t${it.threads}`;
+        return map.set(key, [...(map.get(key) ?? []), it]);
+      }, new Map());
+  return [...groups].map(([key, members]) => {
+    const compared = members.filter(({ ratio_best: ratio }) => ratio !== null);
+    const ratios = compared.map(({ ratio_best: ratio }) => ratio);
+    const names = [...new Set(members.flatMap(({ peers }) => Object.keys(peers)))];
+    const byPeer = Object.fromEntries(
+      names.map((name) => {
+        const timed = members.filter(({ peers }) => name in peers);
+        return [name, geometricMean(timed.map((it) => it.peers[name].median_ms / it.ours.median_ms))];
+      }),
+    );
+    return {
+      key,
+      cases: members.length,
+      compared: compared.length,
+      mean: ratios.length > 0 ? geometricMean(ratios) : null,
+      least: ratios.length > 0 ? Math.min(...ratios) : null,
+      byPeer,
+    };
+  });
+}
+
+export function summaryTable(cases) {
+  const ratio = (value) => (value === null || value === undefined ? '–' : `${value.toFixed(2)}×`);
+  const groups = summarise(cases);
+  const names = [...new Set(groups.flatMap(({ byPeer }) => Object.keys(byPeer)))];
+  const header = ['geometric means of peer ÷ ours', 'cases', 'best peer', 'least', ...names];
+  const rows = groups.map((it) => [
+    it.key,
+    it.cases,
+    ratio(it.mean),
+    ratio(it.least),
+    ...names.map((name) => ratio(it.byPeer[name])),
+  ]);
+  return formatTable([header, ...rows]).join('\n');
+}
+
+/** Changes smaller than this are noise on most machines. */
+const NOISE = 0.05;
+
+/**
+ * Cases that both results have: our medians and minima, new ÷ old, and the same after division by
+ * each run's own peak of multiply-adds, which is fairer when the machine was slower in one of them.
+ */
+export function compareTable(now, before) {
+  const old = new Map(before.cases.map((it) => [it.id, it]));
+  const peak = (result, threads) =>
+    result.machine.peaks.find((it) => it.threads === threads)?.fmaGflops ?? NaN;
+  const header = ['case', 'old ms', 'new ms', 'old ÷ new', 'of minima', 'at equal peaks', ''];
+  const rows = now.cases
+    .filter(({ id }) => old.has(id))
+    .map((it) => {
+      const then = old.get(it.id);
+      const gain = then.ours.median_ms / it.ours.median_ms;
+      const gainOfMinima = then.ours.min_ms / it.ours.min_ms;
+      const atEqualPeaks = (gain * peak(before, it.threads)) / peak(now, it.threads);
+      const word = Math.min(gain, gainOfMinima) > 1 + NOISE ? 'faster' : '';
+      const verdict = Math.max(gain, gainOfMinima) < 1 - NOISE ? 'SLOWER' : word;
+      const ratios = [gain, gainOfMinima, atEqualPeaks].map((value) => `${value.toFixed(2)}×`);
+      return [it.id, formatMs(then.ours.median_ms), formatMs(it.ours.median_ms), ...ratios, verdict];
+    });
+  if (rows.length === 0) return 'The two results have no case in common.';
+  return formatTable([header, ...rows]).join('\n');
+}

@@ -1,0 +1,161 @@
+/** `model.gradients`: one forward and one backward pass, without an update. */
+import type { NDArray } from './data/arrays';
+import { range } from './data/batches';
+import { openData } from './data/source';
+import { wrongKind } from './errors';
+import { resolveLoss } from './losses';
+import type { Loss, LossName, LossOptions, LossTargets } from './losses';
+import type { ModelCore } from './model-core';
+import type { NativeStates } from './native';
+import { outputSize, shapeOf } from './predict';
+import { nameStates, orderStates } from './states';
+import type { States, StatesInput } from './states';
+import { abortSignal, anything, flag, integer, isRecord, optional, parseOptions } from './validate';
+
+/** Options of `model.gradients` whether or not there is a loss. */
+interface CommonOptions {
+  /**
+   * Upstream gradients of the final states, by layer, in the states' shapes; those that are left
+   * out are zeros. Adds sum(state · gradient) to what is differentiated.
+   */
+  stateGradients?: StatesInput;
+  /** Steps of each sample that count: [batch]. Gradients are 0 beyond. Default: the samples' own. */
+  lengths?: unknown;
+  /** States to start from, by layer. Default zeros. */
+  initialState?: StatesInput;
+  /** Ends the call; it then rejects with the signal's reason. */
+  signal?: AbortSignal;
+  /** Default: `getThreads()`. Results do not depend on it. */
+  threads?: number;
+}
+
+/** Options of `model.gradients` with a loss. */
+export interface GradientOptions extends CommonOptions {
+  /** Required. */
+  loss: LossName | LossOptions;
+  /** See `FitOptions.fromLogits`. */
+  fromLogits?: boolean;
+  /** See `FitOptions.mask`. */
+  mask?: unknown;
+  /** See `FitOptions.sampleWeights`. */
+  sampleWeights?: unknown;
+}
+
+/** Options of `model.gradients` without a loss; it needs one of the two upstream gradients. */
+export interface UpstreamOptions extends CommonOptions {
+  /**
+   * Upstream gradient of the output, in its shape: sum(output · gradient) is differentiated. Not
+   * read beyond a sample's length. Default zeros.
+   */
+  outputGradient?: unknown;
+}
+
+/** What a forward and a backward pass give; gradients have the shapes of what they belong to. */
+export interface Gradients<LossValue extends number | null = number> {
+  /** Null without a loss. */
+  loss: LossValue;
+  /** As `model.predict` gives it. */
+  output: NDArray;
+  /** By layer and state, [slots, batch, features], after each row's own last step. */
+  finalState: States;
+  /** Gradients by parameter: `lstm.weight_ih_l0`. */
+  parameters: Record<string, NDArray>;
+  /** Gradient of the input, [batch, time, features]; null for token ids. */
+  input: NDArray | null;
+  /** Gradients of the initial states by layer and state, [slots, batch, features]. */
+  initialState: States;
+}
+
+const schema = {
+  loss: anything(),
+  fromLogits: optional(flag(true)),
+  outputGradient: anything(),
+  stateGradients: anything(),
+  lengths: anything(),
+  mask: anything(),
+  sampleWeights: anything(),
+  initialState: anything(),
+  signal: abortSignal(),
+  threads: optional(integer(1, 1024)),
+};
+
+type Options = ReturnType<typeof parseOptions<typeof schema>>;
+
+/** What is differentiated beside the final states: a loss, or the output itself. */
+interface Objective {
+  loss: Loss | undefined;
+  /** Targets of the loss, or the gradient of the output: the data carries both alike. */
+  y: unknown;
+  targets: LossTargets | undefined;
+}
+
+function readObjective(core: ModelCore, y: unknown, options: Options): Objective {
+  const { outputGradient, stateGradients } = options;
+  const upstream = outputGradient !== undefined || stateGradients !== undefined;
+  if (options.loss !== undefined || !upstream) {
+    const { layer, name } = core.last;
+    const loss = resolveLoss(options.loss, options.fromLogits, layer, name);
+    if (outputGradient !== undefined) {
+      throw wrongKind('nothing beside a loss', 'model.gradients.outputGradient', outputGradient);
+    }
+    return { loss, y, targets: loss.targets };
+  }
+  if (y !== undefined && y !== null) throw wrongKind('null without a loss', 'y', y);
+  for (const name of ['fromLogits', 'mask', 'sampleWeights'] as const) {
+    if (options[name] !== undefined) {
+      throw wrongKind('nothing without a loss', `model.gradients.${name}`, options[name]);
+    }
+  }
+  const targets =
+    outputGradient === undefined ? undefined : { labels: false, name: 'outputGradient' };
+  return { loss: undefined, y: outputGradient, targets };
+}
+
+/** See `Model.gradients`. */
+export async function gradients(
+  core: ModelCore,
+  x: unknown,
+  y: unknown,
+  given: unknown,
+): Promise<Gradients<number | null>> {
+  const whole = typeof given === 'string' || (isRecord(given) && 'kind' in given);
+  const options = parseOptions('model.gradients', whole ? { loss: given } : given, schema);
+  const objective = readObjective(core, y, options);
+  const { lengths, mask, sampleWeights, signal } = options;
+  const { description } = core;
+  return core.exclusive('gradients()', async () => {
+    const arrays = { x, y: objective.y, lengths, mask, sampleWeights };
+    const data = openData(core, { kind: 'arrays', arrays }, objective.targets);
+    try {
+      outputSize(core, data);
+      const states = (name: 'initialState' | 'stateGradients'): NativeStates | null =>
+        options[name] === undefined
+          ? null
+          : orderStates(description, options[name], data.samples, name);
+      const [initial, upstream] = [states('initialState'), states('stateGradients')];
+      const loss = objective.loss?.native ?? null;
+      const all = range(0, data.samples);
+      const result = await core.job(signal, (native, job) =>
+        native.gradients(data.native, all, data.steps, loss, initial, upstream, {
+          job,
+          threads: core.threads(options.threads),
+        }),
+      );
+      return {
+        loss: result.loss,
+        output: { data: result.output, shape: shapeOf(core.last.output, data) },
+        finalState: nameStates(description, result.finalStates, data.samples),
+        parameters: Object.fromEntries(
+          description.parameters.map(({ name, shape }, i) => [
+            name,
+            { data: core.native.readGradient(i), shape: [...shape] },
+          ]),
+        ),
+        input: result.input && { data: result.input, shape: shapeOf(core.plan.input, data) },
+        initialState: nameStates(description, result.initialStates, data.samples),
+      };
+    } finally {
+      data.dispose();
+    }
+  });
+}

@@ -1,0 +1,87 @@
+import { layers, sequential } from '../../../lib';
+import type { Layer, StatesInput } from '../../../lib';
+import { expectAllClose, expectClose } from '../close';
+import type { Vector } from '../vectors';
+
+interface Fields {
+  cell: 'rnn_tanh' | 'rnn_relu' | 'lstm' | 'gru' | 'gru_reset_before';
+  bidirectional: boolean;
+  layers: number;
+  useBias: boolean;
+  initialState: boolean;
+  merge: 'concat' | 'sum' | 'mul' | 'ave';
+  goBackwards: boolean;
+  returnSequences: boolean;
+  inputs: number;
+  units: number;
+}
+
+function layerOf(fields: Fields): Layer {
+  const options = {
+    name: 'rnn',
+    units: fields.units,
+    layers: fields.layers,
+    inputFeatures: fields.inputs,
+    bidirectional: fields.bidirectional && fields.merge,
+    goBackwards: fields.goBackwards,
+    useBias: fields.useBias,
+    returnSequences: fields.returnSequences,
+  };
+  switch (fields.cell) {
+    case 'rnn_tanh':
+      return layers.simpleRnn({ ...options, activation: 'tanh' });
+    case 'rnn_relu':
+      return layers.simpleRnn({ ...options, activation: 'relu' });
+    case 'lstm':
+      return layers.lstm(options);
+    case 'gru':
+      return layers.gru(options);
+    case 'gru_reset_before':
+      return layers.gru({ ...options, resetAfter: false });
+  }
+}
+
+/** Outputs, final states and all gradients of a recurrent layer. */
+export async function recurrent(vector: Vector<Fields>): Promise<void> {
+  const { fields } = vector;
+  const states = fields.cell === 'lstm' ? ['h', 'c'] : ['h'];
+  const named = (name: (state: string) => string) =>
+    Object.fromEntries(states.map((state) => [state, vector.floats(name(state))]));
+  const parameters = vector.names.filter((name) => /^(weight|bias)_/.test(name));
+
+  using model = sequential([layerOf(fields)]);
+  model.setWeights(Object.fromEntries(parameters.map((p) => [`rnn.${p}`, vector.floats(p)])));
+  expect(Object.keys(model.getWeights())).toHaveLength(parameters.length);
+
+  const x = vector.floats('x');
+  const lengths = vector.integers('lengths').data;
+  const initialState: StatesInput = fields.initialState
+    ? { rnn: named((state) => `${state}0`) }
+    : {};
+  const y = vector.floats('y');
+  const final = named((state) => `${state}_n`);
+
+  const prediction = await model.predict(x, { lengths, initialState, returnState: true });
+  expectClose(prediction, y, 'y');
+  expectAllClose(prediction.states!['rnn']!, final, 'final state');
+
+  const result = await model.gradients(x, null, {
+    lengths,
+    initialState,
+    outputGradient: vector.floats('dy'),
+    stateGradients: { rnn: named((state) => `d${state}_n`) },
+  });
+  expect(result.loss).toBeNull();
+  expectClose(result.output, y, 'y of gradients()');
+  expectAllClose(result.finalState['rnn']!, final, 'final state of gradients()');
+  expectClose(result.input, vector.floats('grad.x'), 'grad.x');
+  expectAllClose(
+    result.parameters,
+    Object.fromEntries(parameters.map((p) => [`rnn.${p}`, vector.floats(`grad.${p}`)])),
+    'grad',
+  );
+  if (fields.initialState) {
+    const gradients = named((state) => `grad.${state}0`);
+    expectAllClose(result.initialState['rnn']!, gradients, 'grad of the initial state');
+  }
+}
