@@ -58,8 +58,8 @@ console.log(`Moby Dick: ${book.length} characters, ${vocab.size} different ones`
 console.log(`Training an LSTM of 256 units for ${seconds} s on ${threads} threads (${isa})`);
 
 // 3. Training. How many steps fit into the time is not known beforehand, so the learning rate
-// follows the clock: half a cosine wave from 0.005 down to 5 % of it.
-const PEAK = 5e-3;
+// follows the clock: half a cosine wave from 0.008 down to 5 % of it.
+const PEAK = 8e-3;
 let start = 0;
 const elapsed = () => (performance.now() - start) / 1000;
 const progress = startProgress();

@@ -1,6 +1,6 @@
 /**
  * Counts the syllables of English words from their spelling: a sequence classifier with ragged
- * inputs, trained on the Carnegie Mellon Pronouncing Dictionary (133,000 words) in ten seconds.
+ * inputs, trained on the Carnegie Mellon Pronouncing Dictionary (125,000 words) in ten seconds.
  *
  *   node examples/syllables.mjs
  *   node examples/syllables.mjs --epochs 1 --words 20000

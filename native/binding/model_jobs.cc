@@ -136,15 +136,16 @@ GradientsJob::GradientsJob(std::shared_ptr<ModelState> model, Prediction batch,
 
 void GradientsJob::execute() {
   // Checks the products that the core forms.
-  for (const ValueShape& shape : {model_->network->input_shape(), model_->network->output_shape()}) {
+  for (const ValueShape& shape :
+       {model_->network->input_shape(), model_->network->output_shape()}) {
     batch_.size(shape);
   }
   std::optional<Loss> loss;
   if (loss_) loss.emplace(*loss_, model_->network->kernels());
-  gradients_ = model_->predictor.gradients(
-      batch_.data->data, batch_.samples.data(), static_cast<int64_t>(batch_.samples.size()),
-      batch_.steps, loss ? &*loss : nullptr, batch_.initial, state_gradients_, batch_.threads,
-      cancel_flag());
+  gradients_ = model_->predictor.gradients(batch_.data->data, batch_.samples.data(),
+                                           static_cast<int64_t>(batch_.samples.size()),
+                                           batch_.steps, loss ? &*loss : nullptr, batch_.initial,
+                                           state_gradients_, batch_.threads, cancel_flag());
 }
 
 napi_value GradientsJob::result(napi_env env) {

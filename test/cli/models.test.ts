@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { TINY, jsonLines, ostinato, sentences, temporaryFolder, writeText } from './helpers';
+import { TINY, jsonLines, ostinato, sentences, start, temporaryFolder, writeText } from './helpers';
 
 const folder = temporaryFolder();
 const text = writeText(folder);
@@ -73,7 +73,10 @@ describe('generate', () => {
   });
 
   it('is quiet when its reader has gone', async () => {
-    const { code, stderr } = await ostinato(folder, ['generate', model, '--length', '10']);
+    const running = start(folder, ['generate', model, '--prompt', 'the ', '--length', '1000000']);
+    await running.printed('the ');
+    running.child.stdout!.destroy();
+    const { code, stderr } = await running.ended;
     expect([code, stderr]).toEqual([0, '']);
   });
 });

@@ -181,15 +181,22 @@ describe('abort', () => {
 });
 
 test('training does not hold up the event loop', async () => {
-  const { model, start } = longTraining();
-  const delay = monitorEventLoopDelay({ resolution: 1 });
-  delay.enable();
-  await rejectionOf(() => start({ signal: AbortSignal.timeout(1500), threads: 1 }));
-  delay.disable();
-  // Idle, the histogram shows the resolution itself; a blocked loop would show a slice: 50 ms.
-  expect(delay.percentile(99) / 1e6).toBeLessThan(25);
-  expect(delay.count).toBeGreaterThan(100);
-  model.dispose();
+  // Training on the loop itself would show its slices, 50 ms, every time; other processes may take
+  // the processor away for as long, but not always.
+  const attempts: number[] = [];
+  for (let attempt = 0; attempt < 4 && !(Math.min(...attempts) < 25); attempt++) {
+    const { model, start } = longTraining();
+    const delay = monitorEventLoopDelay({ resolution: 1 });
+    const before = performance.eventLoopUtilization();
+    delay.enable();
+    await rejectionOf(() => start({ signal: AbortSignal.timeout(1000), threads: 1 }));
+    delay.disable();
+    attempts.push(delay.percentile(99) / 1e6);
+    expect(model.trainedSteps).toBeGreaterThan(0);
+    expect(performance.eventLoopUtilization(before).utilization).toBeLessThan(0.6);
+    model.dispose();
+  }
+  expect(Math.min(...attempts)).toBeLessThan(25);
 });
 
 describe('borrowed methods', () => {

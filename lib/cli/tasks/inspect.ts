@@ -6,11 +6,11 @@ import { EXIT } from '../usage-error';
 
 const OWN = /^ostinato\./;
 
-/** Options of a layer, without those that every layer has. */
+/** What tells a layer from others of its type; its initialisers have done their work. */
 function optionsText(layer: Record<string, unknown>): string {
   return Object.entries(layer)
-    .filter(([key]) => key !== 'type' && key !== 'name')
-    .map(([key, value]) => `${key} ${String(value)}`)
+    .filter(([key, value]) => !/^(type|name|.*Initializer)$/.test(key) && value !== false)
+    .map(([key, value]) => (value === true ? key : `${key} ${String(value)}`))
     .join(', ');
 }
 

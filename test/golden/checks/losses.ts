@@ -76,7 +76,10 @@ async function eachRow(
   const features = input.shape.at(-1)!;
   const { loss: kind, delta } = vector.fields;
   const options = { loss: { kind, ...(delta === undefined ? {} : { delta }) } };
-  using one = rowModel({ data: input.data, shape: [golden.length, features] }, ...squash(vector.fields));
+  using one = rowModel(
+    { data: input.data, shape: [golden.length, features] },
+    ...squash(vector.fields),
+  );
   for (let row = 0; row < golden.length; row++) {
     const x = { data: rowOf(input, row, golden.length), shape: [1, features] };
     const data = rowOf(target as { data: Float32Array }, row, golden.length);

@@ -35,7 +35,10 @@ export function rowModel(rows: Tensor, ...rest: Layer[]): RowModel {
   model.setWeights({ 'steps.weight': { data: rows.data, shape: [count, features] } });
   return {
     model,
-    x: { data: Int32Array.from({ length: count }, (_value, i) => i), shape: rows.shape.slice(0, 2) },
+    x: {
+      data: Int32Array.from({ length: count }, (_value, i) => i),
+      shape: rows.shape.slice(0, 2),
+    },
     inputGradient: ({ parameters }) => ({
       data: parameters['steps.weight']!.data,
       shape: rows.shape,
