@@ -5,7 +5,7 @@ import { defineConfig, globalIgnores } from 'eslint/config';
 import tseslint from 'typescript-eslint';
 
 export default defineConfig(
-  globalIgnores(['build/', 'build-cmake/', 'dist/', 'prebuilds/', 'coverage/']),
+  globalIgnores(['build/', 'build-cmake/', 'dist/', 'prebuilds/', 'coverage/', 'bench/.venv/']),
   js.configs.recommended,
   {
     files: ['**/*.{js,mjs,cjs}'],

@@ -35,11 +35,7 @@ export const SHAPES = [
 ];
 
 const QUICK_SHAPES = [shape(100, 1, 256, 256), shape(64, 32, 128, 128), shape(64, 64, 256, 256)];
-const STACKED_SHAPES = [
-  shape(100, 1, 256, 256),
-  shape(64, 32, 128, 128),
-  shape(50, 64, 512, 512),
-];
+const STACKED_SHAPES = [shape(100, 1, 256, 256), shape(64, 32, 128, 128), shape(50, 64, 512, 512)];
 const FIT_SHAPES = [shape(20, 8, 16, 32), shape(64, 32, 128, 128), shape(64, 64, 256, 256)];
 const PREDICT_SHAPES = [shape(100, 1, 64, 64), shape(64, 16, 128, 128), shape(64, 64, 256, 256)];
 const STEP_UNITS = [64, 256, 512, 1024];
@@ -174,9 +170,8 @@ export function selectCases({ patterns, quick, threads }) {
   if (patterns === undefined) return candidates;
   const chosen = new Set();
   for (const pattern of patterns) {
-    const found = candidates.filter((it) => matches(it, pattern));
-    const given = found.length === 0 ? parseCase(pattern) : undefined;
-    if (given) found.push(given);
+    const exact = candidates.find(({ id }) => id === pattern) ?? parseCase(pattern);
+    const found = exact ? [exact] : candidates.filter((it) => matches(it, pattern));
     if (found.length === 0) {
       throw new RangeError(
         `Expected a case, a group, a pattern or <cell>/<phase>/T,B,I,H/t<threads> for "--cases" ` +

@@ -12,6 +12,10 @@ const PLANS = {
   quick: { rounds: 3, warmMs: 5, budgetMs: 40, maxSamples: 1000, slowMs: 500 },
 };
 
+/** A quick run that has taken this long, on a busy machine, goes through the rest in single rounds. */
+const HURRY_AFTER_MS = 150_000;
+const HURRY = { rounds: 1, slowMs: 0 };
+
 const TEACHING = `
 Cases are named <cell>/<phase>/T,B,I,H/t<threads>, with /x2 for two layers and /bi for two directions:
 T steps, B batch rows, I inputs, H units. bench/cases.mjs has them all, with what each phase means.
@@ -143,7 +147,9 @@ async function main() {
   try {
     limits = await probe(threads);
   } catch (error) {
-    fail(`The native drivers are not built: npm run bench:build\n(${error.message.split('\n')[0]})`);
+    fail(
+      `The native drivers are not built: npm run bench:build\n(${error.message.split('\n')[0]})`,
+    );
   }
   console.log(`${limitsTable(limits)}\n`);
   const pool = new Pool();
@@ -155,11 +161,16 @@ async function main() {
   const broken = [];
   for (const it of cases) {
     pool.keepOnly(it.threads);
+    if (options.quick && Date.now() - started > HURRY_AFTER_MS && plan.rounds > HURRY.rounds) {
+      Object.assign(plan, HURRY);
+      console.log('(late: single rounds from here)');
+    }
     try {
       const record = await measureCase(pool, it, { plan, wanted, machine: limits });
       records.push(record);
       console.log(caseLine(record, idWidth));
       broken.push(...Object.entries(record.checks).map((check) => `${it.id}: ${check.join(': ')}`));
+      if (record.failed.native) broken.push(`${it.id}: native: ${record.failed.native}`);
     } catch (error) {
       if (!(error instanceof CheckFailed)) throw error;
       broken.push(`${it.id}: ours: ${error.message}`);

@@ -31,11 +31,11 @@ const book = loadBook()
 const split = Math.floor(book.length * 0.95);
 const vocab = text.charVocab(book);
 
-// 32 readers go through the book side by side, 64 characters at a time, and remember what they read.
+// 16 readers go through the book side by side, 64 characters at a time, and remember what they read.
 const training = text.windows(book.slice(0, split), {
   vocab,
   length: 64,
-  batchSize: 32,
+  batchSize: 16,
 });
 const validation = text.windows(book.slice(split), {
   vocab,

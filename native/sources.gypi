@@ -47,19 +47,36 @@
       "native/binding/session_wrap.cc"
     ],
     "test_sources": [
-      "native/test/geometry_test.cc",
-      "native/test/workspace_test.cc",
-      "native/test/rng_test.cc",
-      "native/test/dispatch_test.cc",
-      "native/test/gemm_test.cc",
-      "native/test/layers_test.cc",
-      "native/test/loss_test.cc",
-      "native/test/optimizer_test.cc",
+      "native/test/allocation_test.cc",
       "native/test/dataset_test.cc",
-      "native/test/trainer_test.cc",
-      "native/test/predictor_test.cc",
+      "native/test/dispatch_test.cc",
+      "native/test/dropout_kernel_test.cc",
+      "native/test/elementwise_test.cc",
+      "native/test/gemm_test.cc",
+      "native/test/geometry_test.cc",
+      "native/test/layer_norm_kernel_test.cc",
+      "native/test/layers_test.cc",
+      "native/test/loss_kernel_test.cc",
+      "native/test/loss_test.cc",
       "native/test/network_test.cc",
-      "native/test/allocation_test.cc"
+      "native/test/optimizer_kernel_test.cc",
+      "native/test/optimizer_test.cc",
+      "native/test/predictor_test.cc",
+      "native/test/recurrent_test.cc",
+      "native/test/reference_layers_test.cc",
+      "native/test/reference_losses_test.cc",
+      "native/test/reference_optimizers_test.cc",
+      "native/test/reference_semantics_test.cc",
+      "native/test/reference_test.cc",
+      "native/test/rng_test.cc",
+      "native/test/simd_denormals_test.cc",
+      "native/test/simd_math_test.cc",
+      "native/test/simd_vec_test.cc",
+      "native/test/trainer_test.cc",
+      "native/test/workspace_test.cc"
+    ],
+    "test_kernel_sources": [
+      "native/test/simd_probe.cc"
     ]
   }
 }

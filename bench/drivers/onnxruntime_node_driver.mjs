@@ -35,8 +35,7 @@ class StepJob {
     this.steps = Array.from({ length: x.shape[0] }, (_step, t) =>
       tensor({ data: x.data.slice(t * size, (t + 1) * size), shape: [1, it.B, it.I] }),
     );
-    const zeros = () =>
-      tensor({ data: new Float32Array(it.B * it.H), shape: [1, it.B, it.H] });
+    const zeros = () => tensor({ data: new Float32Array(it.B * it.H), shape: [1, it.B, it.H] });
     this.states = STATES[it.cell];
     this.feeds = Object.fromEntries(this.states.map((name) => [`${name}0`, zeros()]));
     this.at = 0;

@@ -105,10 +105,7 @@ class FitJob {
     this.model.add(layer);
     this.model.add(head);
     layer.setWeights(layerWeights(tensors));
-    head.setWeights([
-      transposed(tensors['head.weight']),
-      tf.tensor1d(tensors['head.bias'].data),
-    ]);
+    head.setWeights([transposed(tensors['head.weight']), tf.tensor1d(tensors['head.bias'].data)]);
     const optimizer = tf.train.adam(it.learningRate, 0.9, 0.999, 1e-8);
     this.model.compile({ optimizer, loss: 'meanSquaredError' });
     this.options = { epochs: 1, batchSize: it.B, shuffle: false, verbose: 0, yieldEvery: 'never' };

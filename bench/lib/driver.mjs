@@ -1,6 +1,6 @@
 // A driver's process: requests and replies as JSON lines, stopped while it is not its turn.
 import { spawn } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -69,6 +69,19 @@ export class Driver {
       clearTimeout(timer);
       await this.#pause();
     }
+  }
+
+  /** Lets the peak of the resident set begin anew, where the system can (Linux). */
+  async forgetPeakMemory() {
+    const RESET_PEAK = '5';
+    await writeFile(`/proc/${this.pid}/clear_refs`, RESET_PEAK).catch(() => {});
+  }
+
+  /** The peak of the resident set since then in MB, undefined where the system does not tell. */
+  async peakMemoryMB() {
+    const status = await readFile(`/proc/${this.pid}/status`, 'utf8').catch(() => '');
+    const kilobytes = /^VmHWM:\s*(\d+)/m.exec(status)?.[1];
+    return kilobytes === undefined ? undefined : Math.round(Number(kilobytes) / 1024);
   }
 
   /** Ends the process. */

@@ -14,8 +14,9 @@ const PREPARE_TIMEOUT_MS = 180_000;
 const WORK_TIMEOUT_MS = 600_000;
 /** Largest difference between two libraries' results, relative to the largest value above 1. */
 export const TOLERANCE = 1e-4;
-/** A driver slower than this a call has no use of calls that only warm the caches. */
+/** A driver slower than this a call has no use of calls that only warm the caches, but the first. */
 const LONG_CALL_MS = 200;
+const VERY_LONG_CALL_MS = 1000;
 /** Shorter calls are timed in groups of about this length. */
 const GROUP_MS = 0.1;
 
@@ -39,6 +40,7 @@ async function prepare(pool, peer, it, files) {
   if (driver === undefined) return { peer, missing: true };
   const output = path.join(files.folder, `${peer.name}.safetensors`);
   try {
+    await driver.forgetPeakMemory();
     const ready = await driver.request(
       { op: 'prepare', case: it, data: files.data, onnx: files.onnx },
       PREPARE_TIMEOUT_MS,
@@ -71,7 +73,8 @@ function compare(ours, other) {
 }
 
 async function takeTurn(entry, plan) {
-  const warmMs = entry.callMs > LONG_CALL_MS && entry.times.length > 0 ? 0 : plan.warmMs;
+  const long = entry.times.length > 0 ? LONG_CALL_MS : VERY_LONG_CALL_MS;
+  const warmMs = entry.callMs > long ? 0 : plan.warmMs;
   const reply = await entry.driver.request(
     {
       op: 'time',
@@ -122,13 +125,17 @@ export function withLimits(record, machine) {
 }
 
 function makeRecord(it, entries, others) {
-  const times = (entry) => summarise(perStep(it, entry.times, entry.peer));
+  const times = (entry) => ({
+    ...summarise(perStep(it, entry.times, entry.peer)),
+    ...(entry.peakMB === undefined ? {} : { peak_mb: entry.peakMB }),
+  });
   const peers = {};
   let native;
   for (const entry of entries.slice(1)) {
     if (entry.failed !== undefined) continue;
     if (entry.peer === NATIVE) native = times(entry);
-    else if (entry.peer.differs) peers[entry.peer.name] = { ...times(entry), differs: entry.peer.differs };
+    else if (entry.peer.differs)
+      peers[entry.peer.name] = { ...times(entry), differs: entry.peer.differs };
     else peers[entry.peer.name] = { ...times(entry), error: entry.error };
   }
   const ours = times(entries[0]);
@@ -136,7 +143,8 @@ function makeRecord(it, entries, others) {
     .filter((name) => peers[name].differs === undefined)
     .sort((a, b) => peers[a].median_ms - peers[b].median_ms);
   const lengths = it.phase === 'ragged' ? lengthsOf(it) : undefined;
-  const { quick: _quick, ...fields } = it;
+  const fields = { ...it };
+  delete fields.quick;
   return {
     ...fields,
     ...(lengths ? { rows: lengths.reduce((sum, length) => sum + length, 0) } : {}),
@@ -199,8 +207,10 @@ export async function measureCase(pool, it, { plan, wanted, machine }) {
     }
     await takeTurns(entries, plan);
     if (entries[0].failed !== undefined) throw new CheckFailed(entries[0].failed);
-    for (const { driver } of entries) {
-      if (driver.alive) await driver.request({ op: 'release' }, PREPARE_TIMEOUT_MS).catch(() => {});
+    for (const entry of entries) {
+      if (!entry.driver.alive) continue;
+      entry.peakMB = await entry.driver.peakMemoryMB();
+      await entry.driver.request({ op: 'release' }, PREPARE_TIMEOUT_MS).catch(() => {});
     }
     return { ...withLimits(makeRecord(it, entries, others), machine), checks };
   } finally {

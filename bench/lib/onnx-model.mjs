@@ -17,7 +17,9 @@ function reorderGates(cell, { data }) {
   const order = GATE_ORDER[cell];
   const block = data.length / order.length;
   const result = new Float32Array(data.length);
-  order.forEach((gate, at) => result.set(data.subarray(gate * block, (gate + 1) * block), at * block));
+  order.forEach((gate, at) =>
+    result.set(data.subarray(gate * block, (gate + 1) * block), at * block),
+  );
   return result;
 }
 

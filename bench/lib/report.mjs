@@ -9,7 +9,7 @@ const folder = path.resolve(import.meta.dirname, '..', 'report');
 /** The browser build of chart.js. Throws MODULE_NOT_FOUND when it is not installed. */
 async function chartLibrary() {
   const main = createRequire(import.meta.url).resolve('chart.js');
-  return readFile(path.join(path.dirname(main), 'chart.umd.js'), 'utf8');
+  return readFile(path.join(path.dirname(main), 'chart.umd.min.js'), 'utf8');
 }
 
 /** Text that can stand inside a script element. */

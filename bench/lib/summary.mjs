@@ -1,6 +1,6 @@
 // What a result says as a whole: ratios by cell and phase, and differences from an older result.
 import { geometricMean } from './statistics.mjs';
-import { formatMs, formatTable } from './table.mjs';
+import { formatMs, formatRatio, formatTable } from './table.mjs';
 
 /**
  * For each cell and phase: how many cases, the geometric mean and the least of the ratios to the
@@ -20,7 +20,10 @@ export function summarise(cases) {
     const byPeer = Object.fromEntries(
       names.map((name) => {
         const timed = members.filter(({ peers }) => name in peers);
-        return [name, geometricMean(timed.map((it) => it.peers[name].median_ms / it.ours.median_ms))];
+        return [
+          name,
+          geometricMean(timed.map((it) => it.peers[name].median_ms / it.ours.median_ms)),
+        ];
       }),
     );
     return {
@@ -35,16 +38,15 @@ export function summarise(cases) {
 }
 
 export function summaryTable(cases) {
-  const ratio = (value) => (value === null || value === undefined ? '–' : `${value.toFixed(2)}×`);
   const groups = summarise(cases);
   const names = [...new Set(groups.flatMap(({ byPeer }) => Object.keys(byPeer)))];
   const header = ['geometric means of peer ÷ ours', 'cases', 'best peer', 'least', ...names];
   const rows = groups.map((it) => [
     it.key,
     it.cases,
-    ratio(it.mean),
-    ratio(it.least),
-    ...names.map((name) => ratio(it.byPeer[name])),
+    formatRatio(it.mean),
+    formatRatio(it.least),
+    ...names.map((name) => formatRatio(it.byPeer[name])),
   ]);
   return formatTable([header, ...rows]).join('\n');
 }
@@ -71,7 +73,13 @@ export function compareTable(now, before) {
       const word = Math.min(gain, gainOfMinima) > 1 + NOISE ? 'faster' : '';
       const verdict = Math.max(gain, gainOfMinima) < 1 - NOISE ? 'SLOWER' : word;
       const ratios = [gain, gainOfMinima, atEqualPeaks].map((value) => `${value.toFixed(2)}×`);
-      return [it.id, formatMs(then.ours.median_ms), formatMs(it.ours.median_ms), ...ratios, verdict];
+      return [
+        it.id,
+        formatMs(then.ours.median_ms),
+        formatMs(it.ours.median_ms),
+        ...ratios,
+        verdict,
+      ];
     });
   if (rows.length === 0) return 'The two results have no case in common.';
   return formatTable([header, ...rows]).join('\n');

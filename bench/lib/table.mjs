@@ -9,7 +9,12 @@ export function formatMs(ms) {
     : ms.toFixed(5);
 }
 
-const formatRatio = (ratio) => (ratio === null ? '–' : `${ratio.toFixed(2)}×`);
+/** 1.23×, 45.6×, 789×. */
+export function formatRatio(ratio) {
+  if (ratio === null || ratio === undefined) return '–';
+  return `${ratio.toFixed(ratio < 10 ? 2 : ratio < 100 ? 1 : 0)}×`;
+}
+
 const formatShare = (share) => (share === null ? '–' : `${share.toFixed(0)} %`);
 
 /** Lines of a table; every column but the first is aligned to the right. */

@@ -20,8 +20,8 @@
 #include "core/dispatch.h"
 #include "probe_loops.h"
 
-#define BENCH_PROBE(isa)                     \
-  namespace ostinato::isa {                  \
+#define BENCH_PROBE(isa)                      \
+  namespace ostinato::isa {                   \
   extern const bench::ProbeLoops probe_loops; \
   }
 #if OSTINATO_HAVE_SCALAR
@@ -49,16 +49,16 @@ constexpr int kRepetitions = 3;  // the best counts: a limit is what the machine
 const ProbeLoops& active_loops() {
   const ProbeLoops* all[] = {
 #if OSTINATO_HAVE_SCALAR
-      &ostinato::scalar::probe_loops,
+    &ostinato::scalar::probe_loops,
 #endif
 #if OSTINATO_HAVE_AVX2
-      &ostinato::avx2::probe_loops,
+    &ostinato::avx2::probe_loops,
 #endif
 #if OSTINATO_HAVE_AVX512
-      &ostinato::avx512::probe_loops,
+    &ostinato::avx512::probe_loops,
 #endif
 #if OSTINATO_HAVE_NEON
-      &ostinato::neon::probe_loops,
+    &ostinato::neon::probe_loops,
 #endif
   };
   for (const ProbeLoops* loops : all) {
@@ -125,8 +125,8 @@ struct Level {
 
 std::vector<Level> levels(int threads) {
   constexpr int64_t kKilo = 1024, kMega = 1024 * kKilo;
-  const int64_t l1 = std::max(cache_bytes(1), 32 * kKilo), l2 = std::max(cache_bytes(2), 256 * kKilo),
-                l3 = std::max(cache_bytes(3), 4 * l2);
+  const int64_t l1 = std::max(cache_bytes(1), 32 * kKilo),
+                l2 = std::max(cache_bytes(2), 256 * kKilo), l3 = std::max(cache_bytes(3), 4 * l2);
   // Half a cache, so that what else is in it does not matter. The last cache may be shared with
   // other machines: a little more than the one below is what can be counted on. Memory: beyond it,
   // as far as that is affordable.
@@ -140,8 +140,7 @@ json probe(int threads, double ms) {
   const ProbeLoops& loops = active_loops();
   json result = {{"threads", threads}};
   constexpr int64_t kRounds = 20000;
-  const double flops =
-      best_rate(threads, ms, [&](int) { return loops.multiply_add(kRounds); });
+  const double flops = best_rate(threads, ms, [&](int) { return loops.multiply_add(kRounds); });
   result["fmaGflops"] = flops / 1e9;
   for (const Level& level : levels(threads)) {
     std::vector<ostinato::AlignedBuffer> buffers(threads);

@@ -70,11 +70,12 @@ class OneDnnDriver : public Driver {
  public:
   nlohmann::json describe() override {
     const dnnl_version_t* version = dnnl_version();
-    return {{"version", std::to_string(version->major) + "." + std::to_string(version->minor) +
-                            "." + std::to_string(version->patch)},
-            {"settings",
-             "OpenMP, tnc tensors, packed weights (`any`), inference without initial states, weights "
-             "reordered in each training run, ragged batches padded"}};
+    return {
+        {"version", std::to_string(version->major) + "." + std::to_string(version->minor) + "." +
+                        std::to_string(version->patch)},
+        {"settings",
+         "OpenMP, tnc tensors, packed weights (`any`), inference without initial states, weights "
+         "reordered in each training run, ragged batches padded"}};
   }
   std::unique_ptr<Job> prepare(const Case& work, const Tensors& data) override {
     if (work.phase == "fit") throw Unsupported("no optimiser");

@@ -38,8 +38,23 @@ struct Elman {
   }
   static Backward::desc backward(rnn_direction direction, const Md& x, const Md& h, const Md& c,
                                  const Md& wx, const Md& wh, const Md& b, const Md& y) {
-    return {prop_kind::backward, dnnl::algorithm::eltwise_tanh, direction, x, h, wx, wh, b, y, {},
-            x, h, wx, wh, b, y, {}};
+    return {prop_kind::backward,
+            dnnl::algorithm::eltwise_tanh,
+            direction,
+            x,
+            h,
+            wx,
+            wh,
+            b,
+            y,
+            {},
+            x,
+            h,
+            wx,
+            wh,
+            b,
+            y,
+            {}};
   }
 };
 
@@ -67,8 +82,26 @@ struct Lstm {
   }
   static Backward::desc backward(rnn_direction direction, const Md& x, const Md& h, const Md& c,
                                  const Md& wx, const Md& wh, const Md& b, const Md& y) {
-    return {prop_kind::backward, direction, x, h, c, wx, wh, b, y, {}, {},
-            x, h, c, wx, wh, b, y, {}, {}};
+    return {prop_kind::backward,
+            direction,
+            x,
+            h,
+            c,
+            wx,
+            wh,
+            b,
+            y,
+            {},
+            {},
+            x,
+            h,
+            c,
+            wx,
+            wh,
+            b,
+            y,
+            {},
+            {}};
   }
 };
 
@@ -128,8 +161,7 @@ void OneDnnLayer::load_weights(const Tensors& data) {
   bias_ = make(bias_desc_);
   const int64_t G = work_.gates(), H = work_.units, D = work_.directions();
   for (int64_t slot = 0; slot < work_.layers * D; ++slot) {
-    const std::string suffix =
-        "_l" + std::to_string(slot / D) + (slot % D == 1 ? "_reverse" : "");
+    const std::string suffix = "_l" + std::to_string(slot / D) + (slot % D == 1 ? "_reverse" : "");
     const auto load = [&](const std::string& name, const memory& to, int64_t inputs) {
       const Tensor& from = at(data, name + suffix);
       float* base = floats(to) + slot * inputs * G * H;
@@ -271,8 +303,7 @@ void OneDnnLayer::store_gradients(Tensors& out) {
   const int64_t G = work_.gates(), H = work_.units, D = work_.directions();
   out["grad.x"] = {src_.dims(), {floats(dx_), floats(dx_) + src_.get_size() / sizeof(float)}};
   for (int64_t slot = 0; slot < work_.layers * D; ++slot) {
-    const std::string suffix =
-        "_l" + std::to_string(slot / D) + (slot % D == 1 ? "_reverse" : "");
+    const std::string suffix = "_l" + std::to_string(slot / D) + (slot % D == 1 ? "_reverse" : "");
     const auto store = [&](const std::string& name, const memory& from, int64_t inputs) {
       Tensor& to = out["grad." + name + suffix];
       to.shape = {G * H, inputs};

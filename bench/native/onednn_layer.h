@@ -1,8 +1,8 @@
 // One recurrent layer made of oneDNN's RNN primitives, as a library on top of it would use them at
 // its best: time-major [T, B, channels] tensors, weights in the layout that each primitive prefers,
 // everything created once. Inference leaves out states that start at zero; training passes zeros,
-// because oneDNN 2.6 gives a wrong gradient of the recurrent weights of LSTM and vanilla RNN without
-// them (the harness's check found it).
+// because oneDNN 2.6 gives a wrong gradient of the recurrent weights of LSTM and vanilla RNN
+// without them (the harness's check found it).
 #pragma once
 
 #include <dnnl.hpp>
@@ -26,8 +26,8 @@ class OneDnnLayer {
   void train();
 
   void reset_states();
-  const Tensor& output();                  // [T, B, D H]
-  void store_gradients(Tensors& out);      // grad.x, grad.<parameter>
+  const Tensor& output();              // [T, B, D H]
+  void store_gradients(Tensors& out);  // grad.x, grad.<parameter>
 
  private:
   using Md = dnnl::memory::desc;
@@ -48,8 +48,8 @@ class OneDnnLayer {
   dnnl::memory make(const Md& desc);
 
   Case work_;
-  int64_t features_;     // D H
-  int64_t bias_gates_;   // GRU with reset after has a bias of its own for the recurrent product
+  int64_t features_;    // D H
+  int64_t bias_gates_;  // GRU with reset after has a bias of its own for the recurrent product
   dnnl::engine engine_{dnnl::engine::kind::cpu, 0};
   dnnl::stream stream_{engine_};
   Md src_, dst_, plain_layer_, plain_iter_, any_layer_, any_iter_, bias_desc_, state_;

@@ -14,11 +14,11 @@ namespace bench {
 
 // One benchmark case, as bench/cases.mjs makes them.
 struct Case {
-  std::string cell;   // elman, lstm, gru
-  std::string phase;  // inference, training, ragged, step, fit
+  std::string cell;                             // elman, lstm, gru
+  std::string phase;                            // inference, training, ragged, step, fit
   int64_t steps, batch, inputs, units, layers;  // T B I H
-  int64_t batches;       // fit: training steps of one timed run
-  double learning_rate;  // fit: of Adam
+  int64_t batches;                              // fit: training steps of one timed run
+  double learning_rate;                         // fit: of Adam
   bool bidirectional;
   int threads;
 

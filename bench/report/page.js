@@ -1,3 +1,4 @@
+/* global document, getComputedStyle */
 // Fills the report from the result that is embedded in it. Runs in a browser, from disk.
 const { result, summary } = JSON.parse(document.getElementById('data').textContent);
 const { Chart } = globalThis;
@@ -30,7 +31,10 @@ const digits = (ms) => {
   if (ms === undefined) return '–';
   return ms >= 1000 ? ms.toFixed(0) : Number(ms.toPrecision(3)).toString();
 };
-const times = (ratio) => (ratio === null || ratio === undefined ? '–' : `${ratio.toFixed(2)}×`);
+function times(ratio) {
+  if (ratio === null || ratio === undefined) return '–';
+  return `${ratio.toFixed(ratio < 10 ? 2 : ratio < 100 ? 1 : 0)}×`;
+}
 const percent = (share) => (share === null ? '–' : `${share.toFixed(0)} %`);
 
 function element(tag, text, attributes = {}) {
@@ -50,7 +54,10 @@ function fillTable(id, header, rows) {
     }
     return made;
   };
-  table.replaceChildren(...(header ? [line('th', header)] : []), ...rows.map((it) => line('td', it)));
+  table.replaceChildren(
+    ...(header ? [line('th', header)] : []),
+    ...rows.map((it) => line('td', it)),
+  );
 }
 
 function ratioCell(ratio) {
@@ -71,7 +78,9 @@ function addChart(place, title, height, config) {
 
 // ---- facts ------------------------------------------------------------------------------------------
 
-const commit = result.commit ? `commit ${result.commit.slice(0, 10)}${result.dirty ? ' + changes' : ''}` : '';
+const commit = result.commit
+  ? `commit ${result.commit.slice(0, 10)}${result.dirty ? ' + changes' : ''}`
+  : '';
 document.getElementById('subject').textContent = [
   result.date.slice(0, 16).replace('T', ' '),
   `version ${result.version}`,
@@ -125,7 +134,8 @@ fillTable(
 // ---- bars --------------------------------------------------------------------------------------------
 
 const inGroups = ({ groups }) => groups.some((group) => !group.startsWith('ladder'));
-const label = ({ id }) => id.replace(/^\w+\/\w+\//, '').replace(/\/t\d+/, (text) => text.replace('/', ' '));
+const label = ({ id }) =>
+  id.replace(/^\w+\/\w+\//, '').replace(/\/t\d+/, (text) => text.replace('/', ' '));
 
 /** One bar for each shape and cell of a phase. `line`: a value to mark. */
 function addBars(place, phase, valueOf, line, scale) {
@@ -172,7 +182,10 @@ for (const phase of PHASES) {
     title: { display: true, text: 'best peer ÷ ours' },
     suggestedMin: 0.5,
     suggestedMax: 4,
-    ticks: { callback: (value) => ([1, 2, 5].includes(Number(String(value).replace(/[0.]/g, ''))) ? `${value}×` : '') },
+    ticks: {
+      callback: (value) =>
+        [1, 2, 5].includes(Number(String(value).replace(/[0.]/g, ''))) ? `${value}×` : '',
+    },
   });
   addBars('shares', phase, (it) => it.pct_limit, 100, {
     title: { display: true, text: '% of limit' },
@@ -185,7 +198,9 @@ for (const phase of PHASES) {
 
 function addLadder(letter, phase, cell) {
   const members = cases
-    .filter((it) => it.groups.includes(`ladder-${letter}`) && it.phase === phase && it.cell === cell)
+    .filter(
+      (it) => it.groups.includes(`ladder-${letter}`) && it.phase === phase && it.cell === cell,
+    )
     .sort((a, b) => a[letter] - b[letter]);
   if (members.length < 2) return;
   const line = (name, medianOf) => ({
@@ -208,12 +223,19 @@ function addLadder(letter, phase, cell) {
     },
   ];
   const { T, B, I, H } = members[0];
-  const fixed = { T: `B=${B}, I=${I}, H=${H}`, B: `T=${T}, I=${I}, H=${H}`, H: `T=${T}, B=${B}, I=H` };
+  const fixed = {
+    T: `B=${B}, I=${I}, H=${H}`,
+    B: `T=${T}, I=${I}, H=${H}`,
+    H: `T=${T}, B=${B}, I=H`,
+  };
   const axis = (text) => ({ type: 'logarithmic', title: { display: true, text } });
+  const afterBuildTicks = (scale) => {
+    scale.ticks = members.map((it) => ({ value: it[letter] }));
+  };
   addChart('ladders', `${cell} ${phase} against ${letter} (${fixed[letter]})`, 340, {
     type: 'line',
     data: { datasets: datasets.filter(({ data }) => data.some(({ y }) => y !== null)) },
-    options: { scales: { x: axis(letter), y: axis('ms') } },
+    options: { scales: { x: { ...axis(letter), afterBuildTicks }, y: axis('ms') } },
   });
 }
 
@@ -244,4 +266,6 @@ function showCases(text) {
   fillTable('cases', ['case', 'ours', '% limit', 'best peer', 'ratio', ...peerNames], rows);
 }
 showCases('');
-document.getElementById('filter').addEventListener('input', ({ target }) => showCases(target.value));
+document
+  .getElementById('filter')
+  .addEventListener('input', ({ target }) => showCases(target.value));

@@ -128,8 +128,8 @@ TEST_P(Prediction, GradientsTakeUpstreamGradientsInPlaceOfALoss) {
     for (const Dataset* given : {&data, static_cast<const Dataset*>(&bare)}) {
       const bool with_output = given == &data;
       const auto run = [&](const StateValues& from) {
-        return predictor.gradients(*given, samples.data(), 4, steps, nullptr, from,
-                                   state_gradients, 1, nullptr);
+        return predictor.gradients(*given, samples.data(), 4, steps, nullptr, from, state_gradients,
+                                   1, nullptr);
       };
       const auto objective = [&](const Predictor::Gradients& result) {
         double sum = 0;
@@ -150,7 +150,8 @@ TEST_P(Prediction, GradientsTakeUpstreamGradientsInPlaceOfALoss) {
       std::vector<float> output(gradients.output.size());
       predictor.predict(*given, samples.data(), 4, steps, states, 1, nullptr, output.data(),
                         nullptr);
-      EXPECT_EQ(bits_of(output.data(), 4 * span * 2), bits_of(gradients.output.data(), 4 * span * 2));
+      EXPECT_EQ(bits_of(output.data(), 4 * span * 2),
+                bits_of(gradients.output.data(), 4 * span * 2));
 
       constexpr float kStep = 1e-2f;
       for (const size_t i : {size_t{2}, size_t{7 + 3}, size_t{14}, size_t{27}}) {

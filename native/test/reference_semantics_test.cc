@@ -147,7 +147,9 @@ TEST_P(RecurrentSemanticsTest, RaggedRowsEqualRowsRunAlone) {
         for (size_t i = 0; i < slots * 2; ++i) {
           const double value = state[(i / 2 * batch + row) * 2 + i % 2];
           EXPECT_EQ(value, expected.final_states.at(name)[i]) << name;
-          if (length == 0) EXPECT_EQ(value, alone.input.initial.at(name)[i]) << name;
+          if (length == 0) {
+            EXPECT_EQ(value, alone.input.initial.at(name)[i]) << name;
+          }
         }
       }
     }
