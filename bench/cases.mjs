@@ -170,7 +170,8 @@ export function selectCases({ patterns, quick, threads }) {
   if (patterns === undefined) return candidates;
   const chosen = new Set();
   for (const pattern of patterns) {
-    const exact = candidates.find(({ id }) => id === pattern) ?? parseCase(pattern);
+    const given = parseCase(pattern);
+    const exact = candidates.find(({ id }) => id === given?.id) ?? given;
     const found = exact ? [exact] : candidates.filter((it) => matches(it, pattern));
     if (found.length === 0) {
       throw new RangeError(

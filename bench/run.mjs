@@ -129,7 +129,7 @@ async function main() {
   const { Pool } = await import('./lib/pool.mjs');
   const { bestOf, describeCommit, describeMachine, probe } = await import('./lib/machine.mjs');
   const { caseLine, limitsTable, resultTable } = await import('./lib/table.mjs');
-  const { compareTable, summaryTable } = await import('./lib/summary.mjs');
+  const { compareTable, derivedTable, summaryTable } = await import('./lib/summary.mjs');
   const { version } = JSON.parse(
     await readFile(path.join(import.meta.dirname, '..', 'package.json'), 'utf8'),
   );
@@ -199,6 +199,8 @@ async function main() {
   );
   console.log(`\n${resultTable(records, peerNames)}`);
   if (records.length > 0) console.log(`\n${summaryTable(records)}`);
+  const derived = derivedTable(records);
+  if (derived !== '') console.log(`\n${derived}`);
   if (before) console.log(`\nAgainst ${options.compare}:\n${compareTable(result, before)}`);
   printMissing(pool.missing);
   if (options.save) await save(result, options.out);

@@ -277,7 +277,7 @@ function candidates(): string[] {
   const forced = process.env['OSTINATO_NATIVE'];
   if (forced !== undefined && forced !== '') return [resolve(forced)];
   const root = join(__dirname, '..');
-  const platform = `${process.platform}-${process.arch}${isMusl() ? '-musl' : ''}`;
+  const platform = `${process.platform}${isMusl() ? 'musl' : ''}-${process.arch}`;
   return [
     join(root, 'build', 'Release', ADDON_NAME),
     join(root, 'prebuilds', platform, ADDON_NAME),

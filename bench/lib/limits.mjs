@@ -48,7 +48,9 @@ export function boundMs(it, peak, cacheBytes, lengths) {
     const recurrence = (factor) =>
       active.reduce((sum, count) => sum + Math.max(factor * step * count, count && reading), 0);
     const forward = projection + recurrence(1);
-    const backward = trains ? 2 * projection + recurrence(2) : 0;
+    // A whole model's first layer needs no gradient of its input.
+    const products = it.phase === 'fit' && layer === 0 ? 1 : 2;
+    const backward = trains ? products * projection + recurrence(2) : 0;
     seconds += directions * (forward + backward);
   }
   return seconds * 1e3;

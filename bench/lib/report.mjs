@@ -2,7 +2,7 @@
 import { createRequire } from 'node:module';
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { summarise } from './summary.mjs';
+import { derive, summarise } from './summary.mjs';
 
 const folder = path.resolve(import.meta.dirname, '..', 'report');
 
@@ -18,9 +18,10 @@ const inScript = (text) => text.replaceAll('</script', '<\\/script').replaceAll(
 /** Writes the report of a result. */
 export async function writeReport(file, result) {
   const read = (name) => readFile(path.join(folder, name), 'utf8');
+  const data = { result, summary: summarise(result.cases), derived: derive(result.cases) };
   const parts = {
     STYLE: await read('page.css'),
-    DATA: JSON.stringify({ result, summary: summarise(result.cases) }).replaceAll('<', '\\u003c'),
+    DATA: JSON.stringify(data).replaceAll('<', '\\u003c'),
     LIBRARY: inScript(await chartLibrary()),
     PAGE: inScript(await read('page.js')),
   };

@@ -51,6 +51,54 @@ export function summaryTable(cases) {
   return formatTable([header, ...rows]).join('\n');
 }
 
+/**
+ * What follows from several numbers of a result, as { what, id, value, text }:
+ *
+ *   two threads    median on one thread ÷ median on two
+ *   ragged         median ÷ (median of the dense case × the share of steps that exist)
+ *   API            median through the public API ÷ the same work in C++
+ *   memory         peak resident set of training ÷ PyTorch's
+ */
+export function derive(cases) {
+  const byId = new Map(cases.map((it) => [it.id, it]));
+  const ratio = (value) => `${value.toFixed(2)}×`;
+  const findings = [];
+  const add = (what, id, value) => findings.push({ what, id, value, text: ratio(value) });
+  for (const it of cases) {
+    const { id, ours, native, peers } = it;
+    const single = byId.get(id.replace('/t2', '/t1'));
+    if (it.threads === 2 && single) add('two threads', id, single.ours.median_ms / ours.median_ms);
+    const dense = byId.get(id.replace('/ragged/', '/training/'));
+    if (it.phase === 'ragged' && dense) {
+      const share = it.rows / (it.T * it.B);
+      add('ragged', id, ours.median_ms / (dense.ours.median_ms * share));
+    }
+    if (native) add('API', id, ours.median_ms / native.median_ms);
+    const torch = peers.pytorch?.peak_mb;
+    if (it.phase === 'training' && torch && ours.peak_mb) add('memory', id, ours.peak_mb / torch);
+  }
+  return findings;
+}
+
+const DERIVED = {
+  'two threads': 'two threads: time on one ÷ time on two',
+  ragged: 'ragged: time ÷ its share of the dense time',
+  API: 'public API: time ÷ the same work in C++',
+  memory: "memory: peak resident set of training ÷ PyTorch's",
+};
+
+export function derivedTable(cases) {
+  const findings = derive(cases).sort((a, b) => (a.what < b.what ? -1 : 1));
+  const order = Object.keys(DERIVED);
+  const rows = order.flatMap((what) => {
+    const members = findings.filter((it) => it.what === what);
+    return members.length > 0
+      ? [[DERIVED[what], ''], ...members.map(({ id, text }) => [`  ${id}`, text])]
+      : [];
+  });
+  return rows.length > 0 ? formatTable(rows).join('\n') : '';
+}
+
 /** Changes smaller than this are noise on most machines. */
 const NOISE = 0.05;
 

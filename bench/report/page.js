@@ -1,6 +1,6 @@
 /* global document, getComputedStyle */
 // Fills the report from the result that is embedded in it. Runs in a browser, from disk.
-const { result, summary } = JSON.parse(document.getElementById('data').textContent);
+const { result, summary, derived } = JSON.parse(document.getElementById('data').textContent);
 const { Chart } = globalThis;
 const { cases, machine } = result;
 
@@ -128,6 +128,16 @@ fillTable(
     ratioCell(it.mean),
     ratioCell(it.least),
     ...peerNames.map((name) => ratioCell(it.byPeer[name])),
+  ]),
+);
+
+const WHAT = ['two threads', 'ragged', 'API', 'memory'];
+fillTable(
+  'derived',
+  ['case', ...WHAT],
+  [...new Set(derived.map(({ id }) => id))].map((id) => [
+    id,
+    ...WHAT.map((what) => derived.find((it) => it.id === id && it.what === what)?.text ?? '–'),
   ]),
 );
 

@@ -6,7 +6,8 @@
 
 namespace ostinato {
 
-// Option: epsilon 1e-5. Parameters: weight [features] (ones), bias [features] (zeros).
+// Option: epsilon (1e-5 here; the public default is 1e-3, as in Keras). Parameters: weight
+// [features] (ones), bias [features] (zeros).
 class LayerNorm : public Layer {
  public:
   explicit LayerNorm(const LayerConfig& config);

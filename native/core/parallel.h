@@ -32,7 +32,8 @@ struct Member {
   };
   Range share(int64_t n, int64_t grain = 1) const {
     const int64_t blocks = (n + grain - 1) / grain;
-    return {std::min(n, blocks * index / size * grain), std::min(n, blocks * (index + 1) / size * grain)};
+    return {std::min(n, blocks * index / size * grain),
+            std::min(n, blocks * (index + 1) / size * grain)};
   }
 };
 

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstring>
 
-
 namespace ostinato {
 
 namespace {
@@ -41,7 +40,8 @@ void Recurrence::plan(Workspace& workspace, const Pass& pass) {
   gathered_ = {};
   if (!pass.gradients) return;
   if (!pass.geometry->dense()) workspace.want(&gathered_, rows, units, Lifetime::kScratch);
-  workspace.want(&tn_scratch_, multiply_tn_scratch(*pass.kernels, pass.threads), Lifetime::kScratch);
+  workspace.want(&tn_scratch_, multiply_tn_scratch(*pass.kernels, pass.threads),
+                 Lifetime::kScratch);
   workspace.want(&bias_sums_, cell.gates * units, Lifetime::kScratch);
 }
 
@@ -61,7 +61,8 @@ Recurrence::Split Recurrence::choose_split(const Pass& pass) const {
   return {};
 }
 
-Recurrence::Part Recurrence::part_of(const Pass& pass, const Split& split, const Member& member) const {
+Recurrence::Part Recurrence::part_of(const Pass& pass, const Split& split,
+                                     const Member& member) const {
   const Geometry& geometry = *pass.geometry;
   const int64_t panels = padded(weights_.units()) / pass.kernels->width;
   if (!split.by_rows) {
@@ -96,7 +97,8 @@ const float* Recurrence::state_before(const Geometry& geometry, size_t state, in
   return initial_[state].data() + row * padded(weights_.units());
 }
 
-float* Recurrence::state_after(const Geometry& geometry, size_t state, int64_t t, int64_t row) const {
+float* Recurrence::state_after(const Geometry& geometry, size_t state, int64_t t,
+                               int64_t row) const {
   return sequence_[state].row(state > 0 && sequence_is_running_ ? row : geometry.row(row, t));
 }
 
@@ -123,7 +125,8 @@ void Recurrence::forward_step(const Pass& pass, int64_t t, int phase, const Part
   const Geometry& geometry = *pass.geometry;
   const CellInfo& cell = info(pass);
   const int64_t end = std::min(part.row_end, geometry.active(t));
-  const int64_t cut = std::clamp(continuing(geometry, t), part.row_begin, std::max(part.row_begin, end));
+  const int64_t cut =
+      std::clamp(continuing(geometry, t), part.row_begin, std::max(part.row_begin, end));
   for (const auto& [first, last] : {std::pair{part.row_begin, cut}, std::pair{cut, end}}) {
     if (first >= last) continue;
     CellForwardArgs args{};
@@ -154,11 +157,11 @@ Matrix Recurrence::forward(const Pass& pass, const Matrix& x) {
   const Geometry& geometry = *pass.geometry;
   prepare_initial(geometry);
   if (geometry.rows() == 0) return sequence_[0];
-  multiply(*pass.kernels, pass.threads, x, weights_.input_forward(), weights_.input_bias(), false, gates_);
+  multiply(*pass.kernels, pass.threads, x, weights_.input_forward(), weights_.input_bias(), false,
+           gates_);
   pass.check_cancel();
-  run_loop(pass, false, [&](int64_t t, int phase, const Part& part) {
-    forward_step(pass, t, phase, part);
-  });
+  run_loop(pass, false,
+           [&](int64_t t, int phase, const Part& part) { forward_step(pass, t, phase, part); });
   pass.check_cancel();
   return sequence_[0];
 }
@@ -204,8 +207,8 @@ void Recurrence::backward_step(const Pass& pass, int64_t t, int phase, const Par
   }
 }
 
-void Recurrence::backward(const Pass& pass, const ParamTable& params, const Matrix& x, const Matrix& dy,
-                          const Matrix& dx, bool accumulate_dx) {
+void Recurrence::backward(const Pass& pass, const ParamTable& params, const Matrix& x,
+                          const Matrix& dy, const Matrix& dx, bool accumulate_dx) {
   const int states = info(pass).states;
   for (int s = 0; s < states; ++s) {
     if (!dstate_set_[s]) set_final_gradient(*pass.geometry, s, nullptr);
@@ -215,9 +218,8 @@ void Recurrence::backward(const Pass& pass, const ParamTable& params, const Matr
   initial_gradient_pending_ = true;
   if (pass.geometry->rows() == 0) return;
   dy_ = dy;
-  run_loop(pass, true, [&](int64_t t, int phase, const Part& part) {
-    backward_step(pass, t, phase, part);
-  });
+  run_loop(pass, true,
+           [&](int64_t t, int phase, const Part& part) { backward_step(pass, t, phase, part); });
   pass.check_cancel();
   const Kernels& kernels = *pass.kernels;
   multiply_tn(kernels, pass.threads, gates_, x, weights_.gate_map().data(), true,
@@ -225,7 +227,8 @@ void Recurrence::backward(const Pass& pass, const ParamTable& params, const Matr
   recurrent_weight_gradient(pass, params);
   if (weights_.use_bias()) bias_gradient(pass, params);
   pass.check_cancel();
-  if (dx) multiply(kernels, pass.threads, gates_, weights_.input_backward(), nullptr, accumulate_dx, dx);
+  if (dx)
+    multiply(kernels, pass.threads, gates_, weights_.input_backward(), nullptr, accumulate_dx, dx);
 }
 
 // The states before each step, row by row as the gates.
@@ -236,7 +239,8 @@ void Recurrence::gather_previous(const Pass& pass) {
                [&](int64_t begin, int64_t end) {
                  for (int64_t t = begin; t < end; ++t) {
                    for (int64_t b = 0; b < geometry.active(t); ++b) {
-                     std::memcpy(gathered_.row(geometry.row(b, t)), state_before(geometry, 0, t, b), bytes);
+                     std::memcpy(gathered_.row(geometry.row(b, t)), state_before(geometry, 0, t, b),
+                                 bytes);
                    }
                  }
                });
@@ -253,18 +257,20 @@ void Recurrence::recurrent_weight_gradient(const Pass& pass, const ParamTable& p
   };
   const auto add = [&](int phase, const Matrix& a, const Matrix& b) {
     multiply_tn(*pass.kernels, pass.threads, a, b,
-                phases == 1 ? weights_.gate_map().data() : weights_.phase_columns(phase).data(), true,
-                gradient, units, tn_scratch_);
+                phases == 1 ? weights_.gate_map().data() : weights_.phase_columns(phase).data(),
+                true, gradient, units, tn_scratch_);
   };
   if (geometry.dense()) {
     // The states before the steps are the outputs, shifted by one step.
     const int64_t batch = geometry.batch(), later = geometry.rows() - batch;
     const int64_t first = reverse_ ? later : 0;  // packed row of the first processed step
     if (later > 0) {
-      add(0, rows(product_gates, reverse_ ? 0 : batch, later), rows(sequence_[0], reverse_ ? batch : 0, later));
+      add(0, rows(product_gates, reverse_ ? 0 : batch, later),
+          rows(sequence_[0], reverse_ ? batch : 0, later));
     }
     if (!initial_zero_) {
-      add(0, rows(product_gates, first, batch), Matrix{initial_[0].data(), batch, units, padded(units)});
+      add(0, rows(product_gates, first, batch),
+          Matrix{initial_[0].data(), batch, units, padded(units)});
     }
   } else {
     gather_previous(pass);
@@ -279,7 +285,8 @@ void Recurrence::bias_gradient(const Pass& pass, const ParamTable& params) {
   const int32_t* map = weights_.gate_map().data();
   column_sums(kernels, pass.threads, gates_, map, false, bias_sums_);
   kernels.add(params.gradient(weights_.bias_ih()), bias_sums_, size);
-  if (recurrent_gates_) column_sums(kernels, pass.threads, recurrent_gates_, map, false, bias_sums_);
+  if (recurrent_gates_)
+    column_sums(kernels, pass.threads, recurrent_gates_, map, false, bias_sums_);
   kernels.add(params.gradient(weights_.bias_hh()), bias_sums_, size);
 }
 
@@ -330,8 +337,9 @@ void Recurrence::get_final(const Geometry& geometry, size_t state, float* destin
   for (int64_t b = 0; b < geometry.batch(); ++b) {
     const int64_t length = geometry.length(b);
     const float* row = state > 0 && sequence_is_running_ ? sequence_[state].row(b)
-                       : length == 0 ? initial_[state].data() + b * padded(units)
-                                     : sequence_[state].row(geometry.row(b, reverse_ ? 0 : length - 1));
+                       : length == 0
+                           ? initial_[state].data() + b * padded(units)
+                           : sequence_[state].row(geometry.row(b, reverse_ ? 0 : length - 1));
     std::memcpy(destination + geometry.batch_row(b) * units, row, units * sizeof(float));
   }
 }
@@ -382,8 +390,8 @@ void Recurrence::get_initial_gradient(const Geometry& geometry, size_t state, fl
   finish_initial_gradient();
   const int64_t units = weights_.units();
   for (int64_t b = 0; b < geometry.batch(); ++b) {
-    std::memcpy(destination + geometry.batch_row(b) * units, dstate_[state].data() + b * padded(units),
-                units * sizeof(float));
+    std::memcpy(destination + geometry.batch_row(b) * units,
+                dstate_[state].data() + b * padded(units), units * sizeof(float));
   }
 }
 

@@ -13,7 +13,8 @@ namespace ostinato {
 
 class Recurrence {
  public:
-  Recurrence(const RecurrentWeights& weights, bool reverse) : weights_(weights), reverse_(reverse) {}
+  Recurrence(const RecurrentWeights& weights, bool reverse)
+      : weights_(weights), reverse_(reverse) {}
 
   void plan(Workspace& workspace, const Pass& pass);
 
@@ -78,11 +79,11 @@ class Recurrence {
   const RecurrentWeights& weights_;
   const bool reverse_;
 
-  Matrix gates_, recurrent_gates_;   // [N, G Hp]
-  Matrix operand_;                   // [N, H], or [B, H] without gradients
-  Matrix sequence_[kMaxStates];      // [N, H]; states but the first are [B, H] without gradients
-  bool sequence_is_running_ = false; // … and are overwritten from step to step
-  Matrix gathered_;                  // [N, H]: states before each step, of a ragged batch
+  Matrix gates_, recurrent_gates_;    // [N, G Hp]
+  Matrix operand_;                    // [N, H], or [B, H] without gradients
+  Matrix sequence_[kMaxStates];       // [N, H]; states but the first are [B, H] without gradients
+  bool sequence_is_running_ = false;  // … and are overwritten from step to step
+  Matrix gathered_;                   // [N, H]: states before each step, of a ragged batch
   float* tn_scratch_ = nullptr;
   float* bias_sums_ = nullptr;
   Matrix dy_;  // of the running backward

@@ -40,8 +40,9 @@ Recurrent::Recurrent(const LayerConfig& config)
       merge_mode_(parse_merge_mode(config.text("mergeMode", "concat"))),
       dropout_(static_cast<float>(range_option(config, "dropout", 0.0, 0.0, 1.0))) {
   if (layers_ < 1 || layers_ > 64) {
-    throw Error("ERR_INVALID_ARGUMENT", "Expected 1 to 64 for \"layers\" of layer \"" + config.name +
-                                            "\" but received " + std::to_string(layers_));
+    throw Error("ERR_INVALID_ARGUMENT", "Expected 1 to 64 for \"layers\" of layer \"" +
+                                            config.name + "\" but received " +
+                                            std::to_string(layers_));
   }
   if (bidirectional_ && go_backwards_) {
     throw Error("ERR_INVALID_ARGUMENT",
@@ -64,7 +65,8 @@ ValueShape Recurrent::build(const ValueShape& input, ParamTable& params) {
   for (int64_t slot = 0; slot < slots; ++slot) {
     const int64_t layer = slot / directions();
     const bool reverse = slot % directions() == 1;
-    weights_.emplace_back(cell_, layer == 0 ? input.features : output_features(), units_, use_bias_);
+    weights_.emplace_back(cell_, layer == 0 ? input.features : output_features(), units_,
+                          use_bias_);
     weights_.back().declare(params, info(), config_.name + ".",
                             "_l" + std::to_string(layer) + (reverse ? "_reverse" : ""));
   }
@@ -74,7 +76,8 @@ ValueShape Recurrent::build(const ValueShape& input, ParamTable& params) {
 void Recurrent::initialize(ParamTable& params, uint64_t seed, uint64_t index) const {
   constexpr uint64_t kDrawsPerSlot = 32;
   for (size_t slot = 0; slot < weights_.size(); ++slot) {
-    weights_[slot].initialize(params, info(), init_, seed, initializer_stream(index, slot * kDrawsPerSlot));
+    weights_[slot].initialize(params, info(), init_, seed,
+                              initializer_stream(index, slot * kDrawsPerSlot));
   }
 }
 
@@ -90,6 +93,8 @@ std::vector<StateInfo> Recurrent::states() const {
   return states;
 }
 
-std::unique_ptr<LayerRun> Recurrent::make_run() const { return std::make_unique<RecurrentRun>(*this); }
+std::unique_ptr<LayerRun> Recurrent::make_run() const {
+  return std::make_unique<RecurrentRun>(*this);
+}
 
 }  // namespace ostinato

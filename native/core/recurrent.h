@@ -19,7 +19,8 @@ bool is_recurrent(const std::string& type);
 // (false), kernelInitializer, recurrentInitializer, biasInitializer, unitBiasGate (-1).
 //
 // Parameters, PyTorch's: weight_ih_l{k}, weight_hh_l{k}, bias_ih_l{k}, bias_hh_l{k}, each with the
-// suffix _reverse for the second direction. States: the cell's, slot = layer * directions + direction.
+// suffix _reverse for the second direction. States: the cell's, slot = layer * directions +
+// direction.
 //
 // goBackwards reverses every row by its own length; the output is in processing order, so its step
 // 0 belongs to the last input step, as in Keras. Without returnSequences the output of a direction

@@ -64,7 +64,8 @@ void RecurrentRun::reverse_rows(const Pass& pass, const Matrix& from, const Matr
                  for (int64_t t = begin; t < end; ++t) {
                    for (int64_t b = 0; b < geometry.active(t); ++b) {
                      const int64_t mirrored = geometry.row(b, geometry.length(b) - 1 - t);
-                     std::memcpy(to.row(geometry.row(b, t)), from.row(mirrored), from.cols * sizeof(float));
+                     std::memcpy(to.row(geometry.row(b, t)), from.row(mirrored),
+                                 from.cols * sizeof(float));
                    }
                  }
                });
@@ -90,7 +91,8 @@ Value RecurrentRun::forward(const Pass& pass, const ParamTable& /*params*/, cons
       x = it.merged;
     }
     if (!is_top(level) && drops(pass)) {
-      drop_rows(pass, dropout_stream(pass.step, layer_.index(), level), layer_.dropout(), true, x, it.dropped);
+      drop_rows(pass, dropout_stream(pass.step, layer_.index(), level), layer_.dropout(), true, x,
+                it.dropped);
       x = it.dropped;
     }
   }
@@ -111,49 +113,58 @@ void RecurrentRun::backward(const Pass& pass, const ParamTable& params, const Va
   for (size_t level = levels_.size(); level-- > 0;) {
     Level& it = levels_[level];
     if (!is_top(level) && drops(pass)) {
-      drop_rows(pass, dropout_stream(pass.step, layer_.index(), level), layer_.dropout(), true, dy, dy);
+      drop_rows(pass, dropout_stream(pass.step, layer_.index(), level), layer_.dropout(), true, dy,
+                dy);
     }
     Matrix gradient[2] = {dy, {}};
     if (layer_.bidirectional()) {
       gradient[0] = it.gradient[0];
       gradient[1] = it.gradient[1];
-      merge_backward(pass, layer_.merge_mode(), it.output[0], it.output[1], dy, gradient[0], gradient[1]);
+      merge_backward(pass, layer_.merge_mode(), it.output[0], it.output[1], dy, gradient[0],
+                     gradient[1]);
     }
     const Matrix& dinput = level > 0 ? it.dinput : dx;
     const bool last_step = is_top(level) && !layer_.return_sequences();
     for (int direction = 0; direction < layer_.directions(); ++direction) {
       Recurrence& run = recurrence(level, direction);
       if (last_step) run.add_final_gradient(*pass.geometry, gradient[direction]);
-      run.backward(pass, params, it.input, last_step ? Matrix{} : gradient[direction], dinput, direction > 0);
+      run.backward(pass, params, it.input, last_step ? Matrix{} : gradient[direction], dinput,
+                   direction > 0);
     }
     dy = dinput;
   }
 }
 
-// ---- states: slot = level * directions + direction -----------------------------------------------
+// ---- states: slot = level * directions + direction
+// -----------------------------------------------
 
 void RecurrentRun::set_initial_state(const Geometry& geometry, size_t state, const float* source) {
   const int64_t slot_floats = geometry.batch() * layer_.units();
   for (size_t slot = 0; slot < recurrences_.size(); ++slot) {
-    recurrences_[slot].set_initial(geometry, state, source == nullptr ? nullptr : source + slot * slot_floats);
+    recurrences_[slot].set_initial(geometry, state,
+                                   source == nullptr ? nullptr : source + slot * slot_floats);
   }
 }
 
-void RecurrentRun::get_final_state(const Geometry& geometry, size_t state, float* destination) const {
+void RecurrentRun::get_final_state(const Geometry& geometry, size_t state,
+                                   float* destination) const {
   const int64_t slot_floats = geometry.batch() * layer_.units();
   for (size_t slot = 0; slot < recurrences_.size(); ++slot) {
     recurrences_[slot].get_final(geometry, state, destination + slot * slot_floats);
   }
 }
 
-void RecurrentRun::set_final_state_gradient(const Geometry& geometry, size_t state, const float* source) {
+void RecurrentRun::set_final_state_gradient(const Geometry& geometry, size_t state,
+                                            const float* source) {
   const int64_t slot_floats = geometry.batch() * layer_.units();
   for (size_t slot = 0; slot < recurrences_.size(); ++slot) {
-    recurrences_[slot].set_final_gradient(geometry, state, source == nullptr ? nullptr : source + slot * slot_floats);
+    recurrences_[slot].set_final_gradient(
+        geometry, state, source == nullptr ? nullptr : source + slot * slot_floats);
   }
 }
 
-void RecurrentRun::get_initial_state_gradient(const Geometry& geometry, size_t state, float* destination) const {
+void RecurrentRun::get_initial_state_gradient(const Geometry& geometry, size_t state,
+                                              float* destination) const {
   const int64_t slot_floats = geometry.batch() * layer_.units();
   for (size_t slot = 0; slot < recurrences_.size(); ++slot) {
     recurrences_[slot].get_initial_gradient(geometry, state, destination + slot * slot_floats);

@@ -17,18 +17,20 @@ class RecurrentRun : public LayerRun {
                 const Matrix& dx) override;
   void set_initial_state(const Geometry& geometry, size_t state, const float* source) override;
   void get_final_state(const Geometry& geometry, size_t state, float* destination) const override;
-  void set_final_state_gradient(const Geometry& geometry, size_t state, const float* source) override;
-  void get_initial_state_gradient(const Geometry& geometry, size_t state, float* destination) const override;
+  void set_final_state_gradient(const Geometry& geometry, size_t state,
+                                const float* source) override;
+  void get_initial_state_gradient(const Geometry& geometry, size_t state,
+                                  float* destination) const override;
 
  private:
   // One layer of the stack.
   struct Level {
-    Matrix output[2];   // of each direction: [N, H], or the last steps [B, H] at the top
-    Matrix merged;      // of both, when bidirectional
-    Matrix dropped;     // input of the next level, when dropout is on
-    Matrix input;       // what this level read
-    Matrix gradient[2]; // of output
-    Matrix dinput;      // of input; the bottom level writes the layer's dx instead
+    Matrix output[2];    // of each direction: [N, H], or the last steps [B, H] at the top
+    Matrix merged;       // of both, when bidirectional
+    Matrix dropped;      // input of the next level, when dropout is on
+    Matrix input;        // what this level read
+    Matrix gradient[2];  // of output
+    Matrix dinput;       // of input; the bottom level writes the layer's dx instead
   };
 
   bool is_top(size_t level) const { return level + 1 == levels_.size(); }

@@ -23,15 +23,17 @@ GateMap::GateMap(int64_t units, int64_t width, int first, int last) {
 void RecurrentWeights::declare(ParamTable& params, const CellInfo& info, const std::string& prefix,
                                const std::string& suffix) {
   const int64_t gates = info.gates;
-  weight_ih_ = params.add(prefix + "weight_ih" + suffix, {gates * units_, inputs_}, ParamRole::kKernel);
-  weight_hh_ = params.add(prefix + "weight_hh" + suffix, {gates * units_, units_}, ParamRole::kRecurrent);
+  weight_ih_ =
+      params.add(prefix + "weight_ih" + suffix, {gates * units_, inputs_}, ParamRole::kKernel);
+  weight_hh_ =
+      params.add(prefix + "weight_hh" + suffix, {gates * units_, units_}, ParamRole::kRecurrent);
   if (!use_bias_) return;
   bias_ih_ = params.add(prefix + "bias_ih" + suffix, {gates * units_}, ParamRole::kBias);
   bias_hh_ = params.add(prefix + "bias_hh" + suffix, {gates * units_}, ParamRole::kBias);
 }
 
-void RecurrentWeights::initialize(ParamTable& params, const CellInfo& info, const RecurrentInit& init,
-                                  uint64_t seed, uint64_t stream) const {
+void RecurrentWeights::initialize(ParamTable& params, const CellInfo& info,
+                                  const RecurrentInit& init, uint64_t seed, uint64_t stream) const {
   const int64_t gates = info.gates;
   ostinato::initialize(init.kernel, params.value(weight_ih_), gates * units_, inputs_, 0.05, units_,
                        RandomStream(seed, stream));
@@ -54,7 +56,8 @@ void RecurrentWeights::make_maps(const Kernels& kernels) {
   if (!gate_maps_.empty()) return;
   const CellInfo& info = kernels.cells[cell_];
   for (int phase = 0; phase < info.phases; ++phase) {
-    gate_maps_.emplace_back(units_, kernels.width, info.phase_gates[phase], info.phase_gates[phase + 1]);
+    gate_maps_.emplace_back(units_, kernels.width, info.phase_gates[phase],
+                            info.phase_gates[phase + 1]);
   }
   gate_maps_.emplace_back(units_, kernels.width, 0, info.gates);
   for (int phase = 0; phase < info.phases; ++phase) {
@@ -93,13 +96,14 @@ void RecurrentWeights::pack_recurrent(const float* weight, const Kernels& kernel
   recurrent_backward_[phase].reserve(columns * padded(units_));
   backward.dst = recurrent_backward_[phase].data();
 
-  parallel_for(threads_for(16 * units_ * columns, threads), panels, 1, [&](int64_t begin, int64_t end) {
-    for (PackArgs args : {forward, backward}) {
-      args.panel_begin = begin;
-      args.panel_end = end;
-      kernels.pack(args);
-    }
-  });
+  parallel_for(threads_for(16 * units_ * columns, threads), panels, 1,
+               [&](int64_t begin, int64_t end) {
+                 for (PackArgs args : {forward, backward}) {
+                   args.panel_begin = begin;
+                   args.panel_end = end;
+                   kernels.pack(args);
+                 }
+               });
 }
 
 void RecurrentWeights::pack_biases(const ParamTable& params, const Kernels& kernels) {
@@ -123,8 +127,10 @@ void RecurrentWeights::pack(const ParamTable& params, const Kernels& kernels, in
   make_maps(kernels);
   const int64_t columns = gate_map().size();
   const float* input = params.value(weight_ih_);
-  input_forward_.pack(kernels, input, inputs_, true, inputs_, columns, gate_map().data(), -1, threads);
-  input_backward_.pack(kernels, input, inputs_, false, columns, inputs_, gate_map().data(), -1, threads);
+  input_forward_.pack(kernels, input, inputs_, true, inputs_, columns, gate_map().data(), -1,
+                      threads);
+  input_backward_.pack(kernels, input, inputs_, false, columns, inputs_, gate_map().data(), -1,
+                       threads);
   for (int phase = 0; phase < kernels.cells[cell_].phases; ++phase) {
     pack_recurrent(params.value(weight_hh_), kernels, phase, threads);
   }

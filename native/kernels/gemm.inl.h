@@ -16,21 +16,22 @@ inline constexpr int64_t kGemmDepth = 512;
 // Rows of A whose block is used by all panels before the next rows are touched.
 inline constexpr int64_t kGemmBlockRows = 16 * kGemmRows;
 
-
 template <int R>
-OSTINATO_INLINE void load_tile(Vf (&sum)[R][kGemmVectors], const float* const (&rows)[R], int64_t valid) {
+OSTINATO_INLINE void load_tile(Vf (&sum)[R][kGemmVectors], const float* const (&rows)[R],
+                               int64_t valid) {
   for (int r = 0; r < R; ++r) {
     for (int v = 0; v < kGemmVectors; ++v) {
       const int64_t left = valid - v * kV;
       sum[r][v] = rows[r] == nullptr || left <= 0 ? zero()
                   : left >= kV                    ? load(rows[r] + v * kV)
-                                                  : load_n(rows[r] + v * kV, static_cast<int>(left));
+                               : load_n(rows[r] + v * kV, static_cast<int>(left));
     }
   }
 }
 
 template <int R>
-OSTINATO_INLINE void store_tile(const Vf (&sum)[R][kGemmVectors], float* const (&rows)[R], int64_t valid) {
+OSTINATO_INLINE void store_tile(const Vf (&sum)[R][kGemmVectors], float* const (&rows)[R],
+                                int64_t valid) {
   for (int r = 0; r < R; ++r) {
     if (rows[r] == nullptr) continue;
     for (int v = 0; v < kGemmVectors; ++v) {
@@ -69,7 +70,8 @@ inline void gemm_block(const GemmArgs& args, int64_t row_begin, int64_t row_end,
         for (int v = 0; v < kGemmVectors; ++v) {
           const int64_t left = valid - v * kV;
           if (left <= 0) continue;
-          const Vf bias = load_n(args.bias + column + v * kV, static_cast<int>(left < kV ? left : kV));
+          const Vf bias =
+              load_n(args.bias + column + v * kV, static_cast<int>(left < kV ? left : kV));
           for (int r = 0; r < R; ++r) sum[r][v] = sum[r][v] + bias;
         }
       }
@@ -92,8 +94,8 @@ inline void gemm(const GemmArgs& args) noexcept {
 
 // ---- A^T . B over many rows -------------------------------------------------------------------
 
-inline constexpr int64_t kTnDepth = 256;                         // rows summed per block
-inline constexpr int64_t kTnRows = 80 * kGemmRows;               // columns of A copied per block
+inline constexpr int64_t kTnDepth = 256;            // rows summed per block
+inline constexpr int64_t kTnRows = 80 * kGemmRows;  // columns of A copied per block
 inline constexpr int64_t kGemmTnScratch = kTnDepth * (kTnRows + kGemmWidth);
 
 // Copies src[0..depth)[0..width) to rows of `width` floats: rows of activations lie a multiple of
@@ -186,7 +188,8 @@ inline void column_sums(const ColumnSumsArgs& args) noexcept {
     if (lanes == kV) {
       for (int64_t row = 0; row < args.rows; ++row) sum = sum + load(args.x + row * args.ld + j);
     } else {
-      for (int64_t row = 0; row < args.rows; ++row) sum = sum + load_n(args.x + row * args.ld + j, lanes);
+      for (int64_t row = 0; row < args.rows; ++row)
+        sum = sum + load_n(args.x + row * args.ld + j, lanes);
     }
     float lane_sum[kV];
     store(lane_sum, sum);

@@ -45,10 +45,10 @@ struct GemmArgs {
   int64_t m, n, k;
   const float* a;  // row i at a + i * a_ld
   int64_t a_ld;
-  const float* b;         // packed panels
-  const float* bias;      // [N] or null
-  bool accumulate;        // adds to C instead of overwriting it
-  float* c;               // row i at c + i * c_ld; columns beyond N are not touched
+  const float* b;     // packed panels
+  const float* bias;  // [N] or null
+  bool accumulate;    // adds to C instead of overwriting it
+  float* c;           // row i at c + i * c_ld; columns beyond N are not touched
   int64_t c_ld;
   int64_t panel_begin, panel_end;  // which panels of B (columns of C) this call computes
 };
@@ -90,8 +90,8 @@ inline constexpr int kMaxPhases = 2;
 // What the core must know of a cell; the cell's header states it (kernels/cells/<cell>.h).
 struct CellInfo {
   const char* name;
-  int gates;                          // G
-  int states;                         // how many state vectors, the first being the output h
+  int gates;   // G
+  int states;  // how many state vectors, the first being the output h
   const char* state_names[kMaxStates];
   // Dependent products per step: 1, or 2 when a gate needs another gate's result first
   // (GRU reset-before). Phase p owns gates [phase_gates[p], phase_gates[p + 1]).
@@ -112,10 +112,10 @@ struct CellForwardArgs {
   int64_t units;  // H
   int64_t panel_begin, panel_end;
   int phase;
-  bool training;          // store the activated gates for the backward pass
-  const float* weights;   // this phase's recurrent weights: [panel][H][gates of the phase][V]
+  bool training;                // store the activated gates for the backward pass
+  const float* weights;         // this phase's recurrent weights: [panel][H][gates of the phase][V]
   const float* recurrent_bias;  // [panel][gate][V]; read for split gates only; may be null
-  float* gates;           // in: input projection + bias; out, when training: activated gates
+  float* gates;                 // in: input projection + bias; out, when training: activated gates
   int64_t gates_ld;
   float* recurrent_gates;  // split cells, training: saved recurrent products
   float* operand;          // phase 0 writes it, phase 1 multiplies it: [rows, Hp]
@@ -135,8 +135,8 @@ struct CellBackwardArgs {
   int64_t rows;
   int64_t units;
   int64_t panel_begin, panel_end;
-  int phase;             // 0, then 1 for two-phase cells
-  const float* weights;  // this phase's: [panel][G' * Hp][V], see recurrent_weights.h in the core
+  int phase;               // 0, then 1 for two-phase cells
+  const float* weights;    // this phase's: [panel][G' * Hp][V], see recurrent_weights.h in the core
   const float* following;  // dG of the following step, rows of following_ld floats
   int64_t following_ld;
   float* gates;  // in: activated gates; out: gradients of the pre-activations
@@ -270,9 +270,9 @@ enum class LossKind : int32_t {
 //   loss[row]  = row loss (unweighted)
 //   dx[row, :] = d(row loss)/dx * scale[row]     (dx may alias x; null: no gradient)
 // A row of scale 0 does not count: its gradient is 0 whatever it holds, NaN included. NaN anywhere
-// in a row of logits makes its loss NaN and `correct` 0. Labels lie in [0, cols), also of such rows.
-// from_logits: softmax (categorical) or sigmoid (binary) is fused into the loss; otherwise x holds
-// probabilities, clamped to [1e-7, 1 - 1e-7] inside the logarithm as Keras does.
+// in a row of logits makes its loss NaN and `correct` 0. Labels lie in [0, cols), also of such
+// rows. from_logits: softmax (categorical) or sigmoid (binary) is fused into the loss; otherwise x
+// holds probabilities, clamped to [1e-7, 1 - 1e-7] inside the logarithm as Keras does.
 struct LossArgs {
   LossKind kind;
   bool from_logits;
@@ -294,9 +294,9 @@ enum class OptimizerKind : int32_t { kSgd, kRmsprop, kAdam };
 
 // One update of n parameters. Equations as PyTorch's. `gradient_scale` (from clipping by norm)
 // multiplies every gradient first, then `clip_value` (0: off) clamps it.
-//   SGD:     m = momentum m + g; p -= lr * (nesterov ? g + momentum m : m)   (momentum 0: p -= lr g)
-//   RMSprop: v = rho v + (1 - rho) g^2; p -= lr g / (sqrt(v) + epsilon), momentum as above
-//   Adam:    decoupled weight decay first: p *= 1 - lr * weight_decay (0 for Adam), then
+//   SGD:     m = momentum m + g; p -= lr * (nesterov ? g + momentum m : m)   (momentum 0: p -= lr
+//   g) RMSprop: v = rho v + (1 - rho) g^2; p -= lr g / (sqrt(v) + epsilon), momentum as above Adam:
+//   decoupled weight decay first: p *= 1 - lr * weight_decay (0 for Adam), then
 //            m, v, p -= lr * (m / bias1) / (sqrt(v / bias2) + epsilon)
 // For SGD and RMSprop weight_decay is L2: g += weight_decay * p.
 struct OptimizerArgs {
@@ -316,10 +316,10 @@ struct OptimizerArgs {
 };
 
 struct Kernels {
-  const char* name;  // "avx2"
-  int64_t width;       // V
-  int64_t gemm_width;  // columns in a GEMM panel
-  int64_t gemm_rows;   // rows in a GEMM tile
+  const char* name;         // "avx2"
+  int64_t width;            // V
+  int64_t gemm_width;       // columns in a GEMM panel
+  int64_t gemm_rows;        // rows in a GEMM tile
   int64_t gemm_tn_scratch;  // floats
   void (*pack)(const PackArgs&) noexcept;
   void (*gemm)(const GemmArgs&) noexcept;
@@ -339,8 +339,8 @@ struct Kernels {
   void (*layer_norm_param_grad)(const LayerNormParamGradArgs&) noexcept;
   void (*loss)(const LossArgs&) noexcept;
   void (*optimize)(const OptimizerArgs&) noexcept;
-  void (*add)(float* dst, const float* src, int64_t n) noexcept;       // dst += src
-  void (*scale)(float* dst, float factor, int64_t n) noexcept;         // dst *= factor
+  void (*add)(float* dst, const float* src, int64_t n) noexcept;  // dst += src
+  void (*scale)(float* dst, float factor, int64_t n) noexcept;    // dst *= factor
   double (*sum_squares)(const float* x, int64_t n) noexcept;  // fixed order, accumulated in double
 };
 

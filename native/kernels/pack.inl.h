@@ -44,7 +44,9 @@ inline void pack_rows(const PackArgs& args, int64_t first, float* dst) {
     for (int64_t v = 0; v < args.width; v += kV) {
       const int64_t left = valid - v;
       const int lanes = row < 0 || left <= 0 ? 0 : static_cast<int>(left < kV ? left : kV);
-      store(dst + k * args.width + v, lanes == 0 ? zero() : lanes == kV ? load(src + v) : load_n(src + v, lanes));
+      store(dst + k * args.width + v, lanes == 0    ? zero()
+                                      : lanes == kV ? load(src + v)
+                                                    : load_n(src + v, lanes));
     }
   }
 }
@@ -56,7 +58,8 @@ inline void pack(const PackArgs& args) noexcept {
       pack_rows(args, panel * args.width, dst);
       continue;
     }
-    for (int64_t v = 0; v < args.width; v += kV) pack_transposed(args, panel * args.width + v, dst + v);
+    for (int64_t v = 0; v < args.width; v += kV)
+      pack_transposed(args, panel * args.width + v, dst + v);
   }
 }
 

@@ -36,8 +36,8 @@ OSTINATO_INLINE void for_tiles(int64_t rows, int64_t panel_begin, int64_t panel_
   }
   if constexpr (kPanels > 1) {
     for (; panel < panel_end; ++panel) {
-      for_row_tiles<kRows>(
-          rows, [&]<int R>(int64_t row) { body.template operator()<R, 1>(row, panel); });
+      for_row_tiles<kRows>(rows,
+                           [&]<int R>(int64_t row) { body.template operator()<R, 1>(row, panel); });
     }
   }
 }
@@ -78,7 +78,8 @@ OSTINATO_INLINE void forward_tile(const CellForwardArgs& args, int64_t row, int6
           args.recurrent_gates == nullptr
               ? nullptr
               : args.recurrent_gates + (row + r) * args.gates_ld + (panel + p) * kSlots;
-      lanes.operand = args.operand == nullptr ? nullptr : args.operand + (row + r) * args.operand_ld + unit;
+      lanes.operand =
+          args.operand == nullptr ? nullptr : args.operand + (row + r) * args.operand_ld + unit;
       for (int s = 0; s < Cell::kInfo.states; ++s) {
         lanes.previous[s] = args.previous[s] + (row + r) * args.previous_ld + unit;
         lanes.next[s] = args.next[s] + (row + r) * args.next_ld + unit;

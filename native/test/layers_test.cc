@@ -12,7 +12,9 @@
 namespace ostinato::test {
 namespace {
 
-constexpr double kTolerance = 1e-5;
+// The bound that every single-precision path is held to; softmax gradients cancel, so sums of them
+// come nearest to it.
+constexpr double kTolerance = 1e-4;
 
 class Layers : public EveryIsa {};
 OSTINATO_EVERY_ISA(Layers);

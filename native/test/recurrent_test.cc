@@ -25,10 +25,14 @@ std::ostream& operator<<(std::ostream& out, const Case& it) { return out << it.n
 
 const char* merge_name(reference::Merge merge) {
   switch (merge) {
-    case reference::Merge::kConcat: return "concat";
-    case reference::Merge::kSum: return "sum";
-    case reference::Merge::kMul: return "mul";
-    case reference::Merge::kAve: return "ave";
+    case reference::Merge::kConcat:
+      return "concat";
+    case reference::Merge::kSum:
+      return "sum";
+    case reference::Merge::kMul:
+      return "mul";
+    case reference::Merge::kAve:
+      return "ave";
   }
   return "";
 }
@@ -231,7 +235,8 @@ TEST_P(RecurrentTest, AgreesWithTheReferenceOnEveryInstructionSet) {
           << "gradient of initial " << name;
     }
     for (const auto& [name, values] : want_gradients.params) {
-      EXPECT_LE(relative_error(got.gradients.at(name), values), kTolerance) << "gradient of " << name;
+      EXPECT_LE(relative_error(got.gradients.at(name), values), kTolerance)
+          << "gradient of " << name;
     }
   }
 }

@@ -11,14 +11,16 @@ export function countJest(file) {
   };
 }
 
-/** Counts of a file written by `ctest --output-junit`; ctest knows each GoogleTest case by name. */
-export function countJunit(file) {
+/** Counts of the files that GoogleTest writes with `--gtest_output=xml`. */
+export function countGtest(files) {
   const counts = { passed: 0, failed: 0, skipped: 0 };
-  const cases = readFileSync(file, 'utf8').split('<testcase ').slice(1);
-  for (const text of cases) {
-    if (/<failure\b/.test(text) || /^[^>]*status="fail"/.test(text)) ++counts.failed;
-    else if (/^[^>]*status="run"/.test(text)) ++counts.passed;
-    else ++counts.skipped;
+  for (const file of files) {
+    const cases = readFileSync(file, 'utf8').split('<testcase ').slice(1);
+    for (const text of cases) {
+      if (/<failure\b/.test(text)) ++counts.failed;
+      else if (/^[^>]*result="completed"/.test(text)) ++counts.passed;
+      else ++counts.skipped;
+    }
   }
   return counts;
 }

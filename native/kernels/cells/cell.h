@@ -18,7 +18,7 @@ namespace {
 
 struct ForwardLanes {
   bool training;
-  float* gates;            // in: input projection with biases; out, when training: what backward needs
+  float* gates;  // in: input projection with biases; out, when training: what backward needs
   float* recurrent_gates;  // split cells when training, else null
   float* operand;          // two-phase cells
   const float* previous[kMaxStates];
@@ -30,7 +30,8 @@ struct BackwardLanes {
   float* recurrent_gates;  // split cells: out: gradients of the recurrent products
   const float* previous[kMaxStates];
   const float* next[kMaxStates];
-  float* dstate[kMaxStates];  // in: gradients of `next` past h; out: of `previous`, without products
+  float*
+      dstate[kMaxStates];  // in: gradients of `next` past h; out: of `previous`, without products
 };
 
 // x (1 - x): the derivative of a sigmoid from its value.
