@@ -48,10 +48,12 @@
     ],
     "test_sources": [
       "native/test/allocation_test.cc",
+      "native/test/congestion_test.cc",
       "native/test/dataset_test.cc",
       "native/test/dispatch_test.cc",
       "native/test/dropout_kernel_test.cc",
       "native/test/elementwise_test.cc",
+      "native/test/fast_path_test.cc",
       "native/test/gemm_test.cc",
       "native/test/geometry_test.cc",
       "native/test/layer_norm_kernel_test.cc",

@@ -19,7 +19,7 @@ const root =
 const NATIVE_LAYERS = {
   simd: ['simd/'],
   kernels: ['kernels/', 'simd/'],
-  core: ['core/', 'kernels/kernels.h', 'kernels/cells/cells.def'],
+  core: ['core/', 'kernels/kernels.h', 'kernels/philox.h', 'kernels/cells/cells.def'],
   binding: ['binding/', 'core/'],
   reference: ['reference/', 'core/', 'kernels/kernels.h', 'kernels/cells/cells.def'],
   test: ['test/', 'reference/', 'core/', 'kernels/', 'simd/'],

@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "core/congestion.h"
 #include "simd/denormals.h"
 
 #if defined(OSTINATO_PARALLEL_THREADS) || defined(OSTINATO_PARALLEL_SERIAL)
@@ -38,19 +39,25 @@ struct Member {
 };
 
 // Runs fn(Member) on a team of up to `threads` threads, the caller's among them; returns when all
-// are done. Denormals are flushed to zero inside. fn must not throw.
+// are done. The team may be smaller than asked for, above all while others use the processors.
+// Denormals are flushed to zero inside. fn must not throw.
 template <class Fn>
 void parallel_team(int threads, const Fn& fn) {
-  if (threads <= 1) {
+  const Congestion::Clock::time_point start =
+      threads > 1 ? Congestion::Clock::now() : Congestion::Clock::time_point{};
+  if (threads <= 1 || congestion().active(start)) {
     const ScopedFlushDenormals flush;
     fn(Member{});
     return;
   }
+  Congestion::Clock::time_point own_end = start;
 #if defined(OSTINATO_PARALLEL_OPENMP)
 #pragma omp parallel num_threads(threads)
   {
     const ScopedFlushDenormals flush;
-    fn(Member{omp_get_thread_num(), omp_get_num_threads()});
+    const Member member{omp_get_thread_num(), omp_get_num_threads()};
+    fn(member);
+    if (member.index == 0) own_end = Congestion::Clock::now();
   }
 #elif defined(OSTINATO_PARALLEL_THREADS)
   std::vector<std::thread> others;
@@ -64,12 +71,16 @@ void parallel_team(int threads, const Fn& fn) {
   {
     const ScopedFlushDenormals flush;
     fn(Member{0, threads});
+    own_end = Congestion::Clock::now();
   }
   for (std::thread& other : others) other.join();
 #else
   const ScopedFlushDenormals flush;
   fn(Member{});
+  own_end = Congestion::Clock::now();
 #endif
+  const Congestion::Clock::time_point end = Congestion::Clock::now();
+  congestion().report(end, own_end - start, end - own_end);
 }
 
 // Splits n items over a team by whole grains: fn(begin, end).

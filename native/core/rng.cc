@@ -3,24 +3,14 @@
 #include <cmath>
 #include <numbers>
 
+#include "kernels/philox.h"
+
 namespace ostinato {
 
 PhiloxBlock philox(uint64_t key, uint64_t counter_low, uint64_t counter_high) {
-  constexpr uint64_t kMultiplier0 = 0xD2511F53, kMultiplier1 = 0xCD9E8D57;
-  constexpr uint32_t kWeyl0 = 0x9E3779B9, kWeyl1 = 0xBB67AE85;
-  uint32_t k0 = static_cast<uint32_t>(key), k1 = static_cast<uint32_t>(key >> 32);
-  uint32_t c0 = static_cast<uint32_t>(counter_low), c1 = static_cast<uint32_t>(counter_low >> 32);
-  uint32_t c2 = static_cast<uint32_t>(counter_high), c3 = static_cast<uint32_t>(counter_high >> 32);
-  for (int round = 0; round < 10; ++round) {
-    const uint64_t p0 = kMultiplier0 * c0, p1 = kMultiplier1 * c2;
-    c0 = static_cast<uint32_t>(p1 >> 32) ^ c1 ^ k0;
-    c1 = static_cast<uint32_t>(p1);
-    c2 = static_cast<uint32_t>(p0 >> 32) ^ c3 ^ k1;
-    c3 = static_cast<uint32_t>(p0);
-    k0 += kWeyl0;
-    k1 += kWeyl1;
-  }
-  return {{c0, c1, c2, c3}};
+  PhiloxBlock block;
+  Philox4x32::generate(key, counter_high, counter_low, block.word);
+  return block;
 }
 
 double RandomStream::uniform(uint64_t index) const {

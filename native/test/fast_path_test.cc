@@ -1,0 +1,126 @@
+// That the fast path is the one in use: which table is active, and how often its kernels are
+// called. Without this, every other test would also pass on a slow detour.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+#include "core/executor.h"
+#include "test/core_problem.h"
+
+namespace ostinato::test {
+namespace {
+
+// A table whose kernels count their calls and then do their work.
+struct Counting {
+  static inline const Kernels* real;
+  static inline int packs, products, transposed_products, forward_steps, backward_steps;
+
+  static void reset() {
+    packs = products = transposed_products = forward_steps = backward_steps = 0;
+  }
+  static void pack(const PackArgs& args) noexcept { ++packs, real->pack(args); }
+  static void gemm(const GemmArgs& args) noexcept { ++products, real->gemm(args); }
+  static void gemm_tn(const GemmTnArgs& args) noexcept {
+    ++transposed_products, real->gemm_tn(args);
+  }
+  template <int kCell>
+  static void forward(const CellForwardArgs& args) noexcept {
+    ++forward_steps, real->cell_forward[kCell](args);
+  }
+  template <int kCell>
+  static void backward(const CellBackwardArgs& args) noexcept {
+    ++backward_steps, real->cell_backward[kCell](args);
+  }
+};
+
+constexpr int kLstm = 2;
+
+Kernels counting_table(const Kernels& kernels) {
+  static void (*forward[16])(const CellForwardArgs&) noexcept;
+  static void (*backward[16])(const CellBackwardArgs&) noexcept;
+  forward[kLstm] = Counting::forward<kLstm>;
+  backward[kLstm] = Counting::backward<kLstm>;
+  Counting::real = &kernels;
+  Kernels table = kernels;
+  table.pack = Counting::pack;
+  table.gemm = Counting::gemm;
+  table.gemm_tn = Counting::gemm_tn;
+  table.cell_forward = forward;
+  table.cell_backward = backward;
+  return table;
+}
+
+TEST(FastPath, TheBestSupportedTableIsActive) {
+  if (std::getenv("OSTINATO_ISA") != nullptr) {
+    EXPECT_STREQ(active_kernels().name, std::getenv("OSTINATO_ISA"));
+    return;
+  }
+  EXPECT_EQ(&active_kernels(), available_kernels().front());
+#if defined(__x86_64__) && defined(OSTINATO_HAVE_AVX512)
+  if (__builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+      __builtin_cpu_supports("avx512bw")) {
+    EXPECT_STREQ(active_kernels().name, "avx512");
+  }
+#endif
+#if defined(__aarch64__)
+  EXPECT_STREQ(active_kernels().name, "neon");
+#endif
+}
+
+class FastPathCalls : public testing::Test {
+ protected:
+  static constexpr int64_t kBatch = 4, kInputs = 12, kUnits = 24;
+
+  FastPathCalls()
+      : table_(counting_table(active_kernels())),
+        network_(
+            make_network(table_, {kInputs, true, false},
+                         {layer("lstm", {{"units", double{kUnits}}, {"returnSequences", true}})})),
+        executor_(network_) {
+    EXPECT_STREQ(table_.cells[kLstm].name, "lstm");
+  }
+
+  void run(int64_t steps) {
+    Geometry geometry;
+    geometry.assign(kBatch, steps, nullptr);
+    reference::RandomSource random(1);
+    const Rows x(random.matrix(steps * kBatch, kInputs));
+    const Rows dy(random.matrix(steps * kBatch, kUnits));
+    RunOptions options;
+    options.gradients = true;
+    options.input_gradient = true;
+    Counting::reset();
+    executor_.forward(geometry, floats(x), options);
+    executor_.backward(dy.view);
+  }
+
+  Kernels table_;
+  std::shared_ptr<Network> network_;
+  Executor executor_;
+};
+
+TEST_F(FastPathCalls, OneFusedKernelAStepAndAllOtherProductsOutsideTheLoop) {
+  for (const int64_t steps : {5, 50}) {
+    run(steps);
+    EXPECT_EQ(Counting::forward_steps, steps);
+    EXPECT_EQ(Counting::backward_steps, steps);
+    // The projection of the inputs, and their gradient: one product each for all steps.
+    EXPECT_EQ(Counting::products, 2);
+    // The gradients of both weights, likewise.
+    EXPECT_EQ(Counting::transposed_products, 2);
+  }
+}
+
+TEST_F(FastPathCalls, WeightsArePackedAgainOnlyAfterAChange) {
+  run(3);
+  EXPECT_GT(Counting::packs, 0);
+  const int packs = Counting::packs;
+  run(3);
+  EXPECT_EQ(Counting::packs, 0);
+  network_->params().touch();
+  run(3);
+  EXPECT_EQ(Counting::packs, packs);
+}
+
+}  // namespace
+}  // namespace ostinato::test
