@@ -11,7 +11,7 @@ namespace ostinato {
 
 // Multiply-adds that are worth one thread: with less work a thread costs more than it saves (waking
 // a team takes some microseconds, in which one core does about this many multiply-adds).
-inline constexpr int64_t kWorkPerThread = 200'000;
+inline constexpr int64_t kWorkPerThread = 500'000;
 
 // How many of `threads` are worth their while for so many multiply-adds; at least 1.
 int threads_for(int64_t work, int threads);
