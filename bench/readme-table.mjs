@@ -6,6 +6,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
+import prettier from 'prettier';
 import { SHAPES } from './cases.mjs';
 import { geometricMean } from './lib/statistics.mjs';
 
@@ -91,7 +92,11 @@ if (begin < 0 || end < begin) {
   console.error(`Expected the markers in ${values.file}:\n${BEGIN}\n${END}`);
   process.exit(2);
 }
-const updated = `${page.slice(0, begin + BEGIN.length)}\n\n${makeTable(result, relative)}\n\n${page.slice(end)}`;
+const table = makeTable(result, relative);
+const updated = await prettier.format(
+  `${page.slice(0, begin + BEGIN.length)}\n\n${table}\n\n${page.slice(end)}`,
+  { ...(await prettier.resolveConfig(target)), filepath: target },
+);
 if (!values.check) await writeFile(target, updated);
 else if (updated !== page) {
   console.error(`${values.file} does not have the table of ${relative}`);
