@@ -69,7 +69,7 @@ export class Session implements Disposable {
    *
    * @returns the output, [streams, features] row-major
    * @throws TypeError, RangeError for an input of another kind or size, or an id out of range
-   * @throws OstinatoError `ERR_BUSY` while a step of this session or training of the model runs;
+   * @throws OstinatoError `ERR_BUSY` while a step of the same session or training of the model runs;
    *     `ERR_DISPOSED`
    */
   async step(input: StepInput): Promise<Float32Array> {

@@ -100,7 +100,11 @@ export const trainSettings = {
     integer(0, Number.MAX_SAFE_INTEGER, 0),
   ),
   threads: numeric('--threads <n>', 'threads to use (default: all)', optional(integer(1, 1024))),
-  resume: textual('--resume <file>', 'go on with a saved model', optional(custom(checkText))),
+  resume: textual(
+    '--resume <file>',
+    'go on with a saved model: its weights; AdamW starts anew',
+    optional(custom(checkText)),
+  ),
   json: {
     flags: '--json',
     help: 'print JSON lines for machines',
