@@ -12,9 +12,10 @@
 namespace ostinato::test {
 namespace {
 
-// The bound that every single-precision path is held to; softmax gradients cancel, so sums of them
-// come nearest to it.
-constexpr double kTolerance = 1e-4;
+constexpr double kTolerance = 1e-5;
+// For the gradient of a single bias, one sum of both signs over all rows: its error is measured by
+// what is left of it. NEON is off by 2.8e-5 at tanh, one unit, 300 rows; all else keeps to 1e-5.
+constexpr double kCancellingTolerance = 1e-4;
 
 class Layers : public EveryIsa {};
 OSTINATO_EVERY_ISA(Layers);
@@ -70,7 +71,8 @@ TEST_P(Layers, DenseFollowsTheReference) {
         OSTINATO_EXPECT_CLOSE(vector_of(dx), want.x.values(), kTolerance) << name << units;
         OSTINATO_EXPECT_CLOSE(gradient_of(*network, "d.weight"), want.weight.values(), kTolerance);
         if (!bias) continue;
-        OSTINATO_EXPECT_CLOSE(gradient_of(*network, "d.bias"), want.bias, kTolerance);
+        OSTINATO_EXPECT_CLOSE(gradient_of(*network, "d.bias"), want.bias,
+                              units == 1 ? kCancellingTolerance : kTolerance);
       }
     }
   }
