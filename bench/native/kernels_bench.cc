@@ -63,16 +63,15 @@ void gemm_tn(State& state, const Kernels* kernels) {
   const int64_t m = state.range(0), n = state.range(1), k = state.range(2);
   AlignedBuffer a = numbers(k * padded(m)), b = numbers(k * padded(n)), c = numbers(m * padded(n));
   AlignedBuffer scratch = numbers(kernels->gemm_tn_scratch);
+  const ostinato::GemmTnProduct product{b.data(),  padded(n), 0, k, c.data(),
+                                        padded(n), n,         0, n};
   ostinato::GemmTnArgs args{};
   args.m = args.m_end = m;
-  args.n = args.n_end = n;
   args.k = k;
   args.a = a.data();
   args.a_ld = padded(m);
-  args.b = b.data();
-  args.b_ld = padded(n);
-  args.c = c.data();
-  args.c_ld = padded(n);
+  args.products = &product;
+  args.product_count = 1;
   args.scratch = scratch.data();
   for (auto _ : state) {
     kernels->gemm_tn(args);

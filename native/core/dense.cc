@@ -33,11 +33,9 @@ class DenseRun : public LayerRun {
                 const Matrix& dx) override {
     const Kernels& kernels = *pass.kernels;
     activate_backward(kernels, pass.threads, layer_.activation_, argument_, output_, dy, dy);
-    multiply_tn(kernels, pass.threads, dy, input.floats, nullptr, true,
-                params.gradient(layer_.weight_), layer_.input_.features, scratch_);
-    if (layer_.use_bias_) {
-      column_sums(kernels, pass.threads, dy, nullptr, true, params.gradient(layer_.bias_));
-    }
+    multiply_tn(kernels, pass.threads, dy,
+                {{input.floats, params.gradient(layer_.weight_), layer_.input_.features}}, nullptr,
+                true, layer_.use_bias_ ? params.gradient(layer_.bias_) : nullptr, scratch_);
     if (dx) multiply(kernels, pass.threads, dy, layer_.backward_, nullptr, false, dx);
   }
 

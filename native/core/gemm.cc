@@ -95,53 +95,43 @@ int64_t multiply_tn_scratch(const Kernels& kernels, int threads) {
   return padded(kernels.gemm_tn_scratch) * std::max(threads, 1);
 }
 
-void multiply_tn(const Kernels& kernels, int threads, const Matrix& a, const Matrix& b,
-                 const int32_t* c_map, bool accumulate, float* c, int64_t c_ld, float* scratch) {
-  const int64_t m = a.cols, n = b.cols, k = a.rows;
-  if (m <= 0 || n <= 0) return;
-  const Grid grid(threads_for(m * n * k, threads), ceil_div(m, kernels.gemm_rows),
-                  ceil_div(n, kernels.gemm_width));
+void multiply_tn(const Kernels& kernels, int threads, const Matrix& a,
+                 std::initializer_list<TnProduct> products, const int32_t* c_map, bool accumulate,
+                 float* sums, float* scratch) {
+  constexpr int kMaxProducts = 2;
+  const int64_t m = a.cols;
+  if (m <= 0) return;
+  int64_t work = 0, panels = 0;
+  for (const TnProduct& product : products) {
+    work += m * product.b.cols * product.b.rows;
+    panels = std::max(panels, ceil_div(product.b.cols, kernels.gemm_tn_width));
+  }
+  const Grid grid(threads_for(work, threads), ceil_div(m, kernels.gemm_tn_rows), panels);
   for_parts(grid.parts(), [&](int part, int member) {
-    const Member::Range rows = grid.row_member(part).share(m, kernels.gemm_rows);
-    const Member::Range cols = grid.col_member(part).share(n, kernels.gemm_width);
-    if (rows.begin >= rows.end || cols.begin >= cols.end) return;
+    const Member::Range rows = grid.row_member(part).share(m, kernels.gemm_tn_rows);
+    if (rows.begin >= rows.end) return;
+    GemmTnProduct parts[kMaxProducts];
     GemmTnArgs args{};
+    args.products = parts;
+    for (const TnProduct& product : products) {
+      const Member::Range cols = grid.col_member(part).share(product.b.cols, kernels.gemm_tn_width);
+      parts[args.product_count++] = {
+          product.b.data, product.b.ld, product.first,  product.first + product.b.rows,
+          product.c,      product.c_ld, product.b.cols, cols.begin,
+          cols.end};
+    }
     args.m = m;
-    args.n = n;
-    args.k = k;
+    args.k = a.rows;
     args.a = a.data;
     args.a_ld = a.ld;
-    args.b = b.data;
-    args.b_ld = b.ld;
     args.c_map = c_map;
     args.accumulate = accumulate;
-    args.c = c;
-    args.c_ld = c_ld;
+    args.column_sums = grid.col_member(part).index == 0 ? sums : nullptr;
     args.m_begin = rows.begin;
-    args.m_end = rows.end;
-    args.n_begin = cols.begin;
-    args.n_end = cols.end;
+    args.m_end = std::min(rows.end, m);
     args.scratch = scratch + padded(kernels.gemm_tn_scratch) * member;
     kernels.gemm_tn(args);
   });
-}
-
-void column_sums(const Kernels& kernels, int threads, const Matrix& x, const int32_t* map,
-                 bool accumulate, float* dst) {
-  // A column costs its cache lines, however few of their floats a thread sums: whole lines only.
-  parallel_for(threads_for(4 * x.rows * x.cols, threads), x.cols, kPad,
-               [&](int64_t begin, int64_t end) {
-                 ColumnSumsArgs args{};
-                 args.rows = x.rows;
-                 args.x = x.data;
-                 args.ld = x.ld;
-                 args.map = map;
-                 args.begin = begin;
-                 args.end = end;
-                 args.accumulate = accumulate;
-                 args.dst = dst;
-                 kernels.column_sums(args);
-               });
 }
 
 }  // namespace ostinato

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 
 #include "core/arena.h"
 #include "core/tensor.h"
@@ -43,14 +44,21 @@ void multiply(const Kernels& kernels, int threads, const Matrix& a, const Packed
 // Floats of scratch that multiply_tn needs for so many threads.
 int64_t multiply_tn_scratch(const Kernels& kernels, int threads);
 
-// C [M,N] (+)= A^T . B, with A [K,M] and B [K,N]: M is a.cols, N is b.cols, K is a.rows. Row m of
-// the product goes to row c_map[m] of C (negative: dropped; null map: row m). `scratch` holds at
-// least multiply_tn_scratch(kernels, threads) floats.
-void multiply_tn(const Kernels& kernels, int threads, const Matrix& a, const Matrix& b,
-                 const int32_t* c_map, bool accumulate, float* c, int64_t c_ld, float* scratch);
+// One of the products that multiply_tn makes of the same A: row i of `b` belongs to row first + i
+// of A; rows of A without one are left out. C is [M, b.cols].
+struct TnProduct {
+  Matrix b;
+  float* c;
+  int64_t c_ld;
+  int64_t first = 0;
+};
 
-// dst[map[j]] (+)= the sum of column j of x, for j < x.cols (negative map entry: dropped).
-void column_sums(const Kernels& kernels, int threads, const Matrix& x, const int32_t* map,
-                 bool accumulate, float* dst);
+// C [M,N] (+)= A^T . B for each product, with A [K,M] and B [K,N]: M is a.cols, N is b.cols, K is
+// a.rows. Row m goes to row c_map[m] of C (negative: dropped; null map: row m). The sums of A's
+// columns go to `sums` in the same way unless it is null. `scratch` holds at least
+// multiply_tn_scratch(kernels, threads) floats.
+void multiply_tn(const Kernels& kernels, int threads, const Matrix& a,
+                 std::initializer_list<TnProduct> products, const int32_t* c_map, bool accumulate,
+                 float* sums, float* scratch);
 
 }  // namespace ostinato

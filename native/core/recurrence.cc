@@ -24,9 +24,9 @@ void Recurrence::plan(Workspace& workspace, const Pass& pass) {
   const int64_t columns = cell.gates * padded(units);
   const Lifetime lifetime = pass.gradients ? Lifetime::kSaved : Lifetime::kScratch;
 
-  workspace.want(&gates_, rows, columns, lifetime);
+  workspace.want_spread(&gates_, rows, columns, lifetime);
   if (cell.split_gates != 0 && pass.gradients) {
-    workspace.want(&recurrent_gates_, rows, columns, Lifetime::kSaved);
+    workspace.want_spread(&recurrent_gates_, rows, columns, Lifetime::kSaved);
   } else {
     recurrent_gates_ = {};
   }
@@ -221,14 +221,11 @@ void Recurrence::backward(const Pass& pass, const ParamTable& params, const Matr
   run_loop(pass, true,
            [&](int64_t t, int phase, const Part& part) { backward_step(pass, t, phase, part); });
   pass.check_cancel();
-  const Kernels& kernels = *pass.kernels;
-  multiply_tn(kernels, pass.threads, gates_, x, weights_.gate_map().data(), true,
-              params.gradient(weights_.weight_ih()), weights_.inputs(), tn_scratch_);
-  recurrent_weight_gradient(pass, params);
-  if (weights_.use_bias()) bias_gradient(pass, params);
+  weight_gradients(pass, params, x);
   pass.check_cancel();
   if (dx)
-    multiply(kernels, pass.threads, gates_, weights_.input_backward(), nullptr, accumulate_dx, dx);
+    multiply(*pass.kernels, pass.threads, gates_, weights_.input_backward(), nullptr, accumulate_dx,
+             dx);
 }
 
 // The states before each step, row by row as the gates.
@@ -246,48 +243,58 @@ void Recurrence::gather_previous(const Pass& pass) {
                });
 }
 
-void Recurrence::recurrent_weight_gradient(const Pass& pass, const ParamTable& params) {
+void Recurrence::weight_gradients(const Pass& pass, const ParamTable& params, const Matrix& x) {
   const Geometry& geometry = *pass.geometry;
-  const Matrix& product_gates = recurrent_gates_ ? recurrent_gates_ : gates_;
+  const Kernels& kernels = *pass.kernels;
   const int64_t units = weights_.units();
+  const int64_t bias_size = info(pass).gates * units;
   const int phases = info(pass).phases;
-  float* gradient = params.gradient(weights_.weight_hh());
-  const auto rows = [](const Matrix& matrix, int64_t first, int64_t count) {
-    return Matrix{matrix.row(first), count, matrix.cols, matrix.ld};
-  };
-  const auto add = [&](int phase, const Matrix& a, const Matrix& b) {
-    multiply_tn(*pass.kernels, pass.threads, a, b,
-                phases == 1 ? weights_.gate_map().data() : weights_.phase_columns(phase).data(),
-                true, gradient, units, tn_scratch_);
-  };
+  float* recurrent_gradient = params.gradient(weights_.weight_hh());
+  const int32_t* map = weights_.gate_map().data();
+  const int32_t* recurrent_map = phases == 1 ? map : weights_.phase_columns(0).data();
+
+  // The states before the steps of a dense batch are the outputs, shifted by one step.
+  const int64_t batch = geometry.batch(), later = geometry.rows() - batch;
+  TnProduct recurrent{gathered_, recurrent_gradient, units};
   if (geometry.dense()) {
-    // The states before the steps are the outputs, shifted by one step.
-    const int64_t batch = geometry.batch(), later = geometry.rows() - batch;
-    const int64_t first = reverse_ ? later : 0;  // packed row of the first processed step
-    if (later > 0) {
-      add(0, rows(product_gates, reverse_ ? 0 : batch, later),
-          rows(sequence_[0], reverse_ ? batch : 0, later));
-    }
-    if (!initial_zero_) {
-      add(0, rows(product_gates, first, batch),
-          Matrix{initial_[0].data(), batch, units, padded(units)});
-    }
+    recurrent.b = {sequence_[0].row(reverse_ ? batch : 0), later, units, sequence_[0].ld};
+    recurrent.first = reverse_ ? 0 : batch;
   } else {
     gather_previous(pass);
-    add(0, product_gates, gathered_);
   }
-  if (phases > 1) add(1, product_gates, operand_);
-}
+  const TnProduct input{x, params.gradient(weights_.weight_ih()), weights_.inputs()};
 
-void Recurrence::bias_gradient(const Pass& pass, const ParamTable& params) {
-  const Kernels& kernels = *pass.kernels;
-  const int64_t size = info(pass).gates * weights_.units();
-  const int32_t* map = weights_.gate_map().data();
-  column_sums(kernels, pass.threads, gates_, map, false, bias_sums_);
-  kernels.add(params.gradient(weights_.bias_ih()), bias_sums_, size);
-  if (recurrent_gates_)
-    column_sums(kernels, pass.threads, recurrent_gates_, map, false, bias_sums_);
-  kernels.add(params.gradient(weights_.bias_hh()), bias_sums_, size);
+  float* sums = weights_.use_bias() ? bias_sums_ : nullptr;
+  const auto clear_sums = [&] {
+    if (sums != nullptr) std::memset(sums, 0, bias_size * sizeof(float));
+  };
+  const auto add_sums = [&](int bias) {
+    if (sums != nullptr) kernels.add(params.gradient(bias), sums, bias_size);
+  };
+  clear_sums();
+  if (!recurrent_gates_ && recurrent_map == map) {
+    multiply_tn(kernels, pass.threads, gates_, {input, recurrent}, map, true, sums, tn_scratch_);
+    add_sums(weights_.bias_ih());
+    add_sums(weights_.bias_hh());
+  } else {
+    multiply_tn(kernels, pass.threads, gates_, {input}, map, true, sums, tn_scratch_);
+    add_sums(weights_.bias_ih());
+    if (recurrent_gates_) clear_sums();
+    multiply_tn(kernels, pass.threads, recurrent_gates_ ? recurrent_gates_ : gates_, {recurrent},
+                recurrent_map, true, recurrent_gates_ ? sums : nullptr, tn_scratch_);
+    add_sums(weights_.bias_hh());
+  }
+  if (geometry.dense() && !initial_zero_) {
+    const Matrix& gates = recurrent_gates_ ? recurrent_gates_ : gates_;
+    const Matrix first{gates.row(reverse_ ? later : 0), batch, gates.cols, gates.ld};
+    const Matrix initial{initial_[0].data(), batch, units, padded(units)};
+    multiply_tn(kernels, pass.threads, first, {{initial, recurrent_gradient, units}}, recurrent_map,
+                true, nullptr, tn_scratch_);
+  }
+  if (phases > 1) {
+    multiply_tn(kernels, pass.threads, gates_, {{operand_, recurrent_gradient, units}},
+                weights_.phase_columns(1).data(), true, nullptr, tn_scratch_);
+  }
 }
 
 // ---- states -------------------------------------------------------------------------------------

@@ -72,9 +72,8 @@ class Recurrence {
   void finish_initial_gradient();
 
   void prepare_initial(const Geometry& geometry);
-  void recurrent_weight_gradient(const Pass& pass, const ParamTable& params);
   void gather_previous(const Pass& pass);
-  void bias_gradient(const Pass& pass, const ParamTable& params);
+  void weight_gradients(const Pass& pass, const ParamTable& params, const Matrix& x);
 
   const RecurrentWeights& weights_;
   const bool reverse_;

@@ -31,6 +31,14 @@ void Workspace::want(Matrix* matrix, int64_t rows, int64_t cols, Lifetime lifeti
   want(&matrix->data, rows * matrix->ld, lifetime);
 }
 
+void Workspace::want_spread(Matrix* matrix, int64_t rows, int64_t cols, Lifetime lifetime) {
+  constexpr int64_t kAvoided = 1024 / sizeof(float);
+  matrix->rows = rows;
+  matrix->cols = cols;
+  matrix->ld = padded(cols) + (padded(cols) % kAvoided == 0 ? kPad : 0);
+  want(&matrix->data, rows * matrix->ld, lifetime);
+}
+
 void Workspace::realise() {
   scratch_top_ = std::max(scratch_top_, scratch_);
   // One more line, so that a region of no floats still has an address inside the block.

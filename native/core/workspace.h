@@ -23,6 +23,9 @@ class Workspace {
   void want(float** pointer, int64_t floats, Lifetime lifetime);
   // Asks for a matrix with rows padded to kPad floats; sets its data by `realise`.
   void want(Matrix* matrix, int64_t rows, int64_t cols, Lifetime lifetime);
+  // The same for a matrix whose columns are read across many rows: its rows do not lie a multiple
+  // of 1 KiB apart, where a column would fall into few sets of a cache.
+  void want_spread(Matrix* matrix, int64_t rows, int64_t cols, Lifetime lifetime);
   void realise();
   int64_t bytes() const;
 

@@ -12,6 +12,7 @@
 #include "kernels/combine.inl.h"
 #include "kernels/dropout.inl.h"
 #include "kernels/gemm.inl.h"
+#include "kernels/gemm_tn.inl.h"
 #include "kernels/layer_norm.inl.h"
 #include "kernels/loss.inl.h"
 #include "kernels/optimizer.inl.h"
@@ -51,11 +52,12 @@ const Kernels table = {
     .width = kV,
     .gemm_width = kGemmWidth,
     .gemm_rows = kGemmRows,
+    .gemm_tn_width = kTnWidth,
+    .gemm_tn_rows = kTnRows,
     .gemm_tn_scratch = kGemmTnScratch,
     .pack = pack,
     .gemm = gemm,
     .gemm_tn = gemm_tn,
-    .column_sums = column_sums,
     .cell_count = static_cast<int>(sizeof(kCells) / sizeof(kCells[0])),
     .cells = kCells,
     .cell_forward = kCellForward,

@@ -53,32 +53,32 @@ struct GemmArgs {
   int64_t panel_begin, panel_end;  // which panels of B (columns of C) this call computes
 };
 
-// C [M,N] (+)= A^T . B with A [K,M] and B [K,N] both row-major: the gradient of weights, a sum
-// over K = N packed rows. Row m of the product goes to row c_map[m] of C (negative: dropped).
-struct GemmTnArgs {
-  int64_t m, n, k;
-  const float* a;
-  int64_t a_ld;
+// One product A^T . B of GemmTnArgs: row i of B belongs to row k_begin + i of A.
+struct GemmTnProduct {
   const float* b;
   int64_t b_ld;
-  const int32_t* c_map;  // or null: identity
-  bool accumulate;
+  int64_t k_begin, k_end;  // rows of A that this product sums over
   float* c;
   int64_t c_ld;
-  int64_t m_begin, m_end;  // rows of the product that this call computes, multiples of gemm_rows
-  int64_t n_begin, n_end;  // columns, multiples of gemm_width
-  float* scratch;          // at least gemm_tn_scratch floats, not shared between threads
+  int64_t n;
+  int64_t n_begin, n_end;  // columns that a call computes, multiples of gemm_tn_width
 };
 
-// dst[map[j]] (+)= sum over rows of x[row, j]; columns [begin, end), multiples of V.
-struct ColumnSumsArgs {
-  int64_t rows;
-  const float* x;
-  int64_t ld;
-  const int32_t* map;  // or null
-  int64_t begin, end;
+// C [M,N] (+)= A^T . B with A [K,M] and B [K,N] both row-major: the gradient of weights, a sum
+// over K = N packed rows. Row m of a product goes to row c_map[m] of its C (negative: dropped).
+// Products that share A are made in one call, and so are the sums of A's columns: A is read once.
+struct GemmTnArgs {
+  int64_t m, k;
+  const float* a;
+  int64_t a_ld;
+  const int32_t* c_map;  // or null: identity
   bool accumulate;
-  float* dst;
+  const GemmTnProduct* products;
+  int product_count;
+  float* column_sums;  // [M] by c_map, or null; accumulates as the products do
+  int64_t m_begin,
+      m_end;       // rows of the products that this call computes, multiples of gemm_tn_rows
+  float* scratch;  // at least gemm_tn_scratch floats, not shared between threads
 };
 
 // ---- recurrent cells --------------------------------------------------------------------------
@@ -320,11 +320,12 @@ struct Kernels {
   int64_t width;            // V
   int64_t gemm_width;       // columns in a GEMM panel
   int64_t gemm_rows;        // rows in a GEMM tile
+  int64_t gemm_tn_width;    // columns in a panel of a product by the transpose
+  int64_t gemm_tn_rows;     // rows in its tile
   int64_t gemm_tn_scratch;  // floats
   void (*pack)(const PackArgs&) noexcept;
   void (*gemm)(const GemmArgs&) noexcept;
   void (*gemm_tn)(const GemmTnArgs&) noexcept;
-  void (*column_sums)(const ColumnSumsArgs&) noexcept;
   int cell_count;
   const CellInfo* cells;
   void (*const* cell_forward)(const CellForwardArgs&) noexcept;

@@ -19,6 +19,7 @@ inline constexpr int kSums = kVectorRegisters >= 32 ? 24 : 12;
 template <int R, int P, int G>
 OSTINATO_INLINE void accumulate(Vf (&sum)[R][P * G], const float* a, int64_t a_ld, int64_t k,
                                 const float* b, int64_t b_panel) {
+#pragma GCC unroll 2
   for (int64_t i = 0; i < k; ++i) {
     Vf column[P * G];
 #pragma GCC unroll 8

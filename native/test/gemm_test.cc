@@ -98,26 +98,51 @@ TEST_P(Gemm, PacksThroughAMap) {
   OSTINATO_EXPECT_CLOSE(vector_of(c.view), product(a, b, {}, 0), 2e-6);
 }
 
+// Two products of one A, the second of its later rows only, and the sums of A's columns.
 TEST_P(Gemm, MultipliesByTheTranspose) {
-  const int64_t w = kernels().gemm_width, r = kernels().gemm_rows;
+  const int64_t w = kernels().gemm_tn_width, r = kernels().gemm_tn_rows, v = kernels().width;
   reference::RandomSource random(5);
-  for (const Size& size : {Size{1, 1, 1}, Size{r + 1, w + 1, 300}, Size{3, 2, 0},
-                           Size{90 * r, 5, 9}, Size{2, 30 * w + 7, 513}, Size{150, 70, 200}}) {
-    const reference::Matrix a = random.matrix(size.k, size.m), b = random.matrix(size.k, size.n);
+  for (const Size& size :
+       {Size{1, 1, 1}, Size{r + 1, w + 1, 300}, Size{3, 2, 0}, Size{90 * r, 5, 9}, Size{5, v, 40},
+        Size{2, 30 * w + 7, 513}, Size{150, w + 4 * v - 1, 700}, Size{66 * r, 2 * v, 1100}}) {
+    const int64_t first = size.k / 3;
+    const reference::Matrix a = random.matrix(size.k, size.m), b = random.matrix(size.k, size.n),
+                            b2 = random.matrix(size.k - first, 3);
+    const reference::Matrix later = random.matrix(size.k - first, size.m);
+    reference::Matrix a_all = a;
+    for (int64_t k = first; k < size.k; ++k) {
+      for (int64_t m = 0; m < size.m; ++m) a_all(k, m) = later(k - first, m);
+    }
+    reference::Vector column_sums(size.m, 0.25);
+    for (int64_t k = 0; k < size.k; ++k) {
+      for (int64_t m = 0; m < size.m; ++m) column_sums[m] += a_all(k, m);
+    }
     std::vector<std::vector<uint32_t>> results;
     for (const int threads : {1, 2, 7}) {
       AlignedBuffer scratch;
       scratch.reserve(multiply_tn_scratch(kernels(), threads));
-      std::vector<float> c(size.m * size.n, 0.25f);
-      multiply_tn(kernels(), threads, Rows(a).view, Rows(b).view, nullptr, true, c.data(), size.n,
-                  scratch.data());
+      const Rows a_rows(a_all), b_rows(b), b2_rows(b2);
+      std::vector<float> c(size.m * size.n, 0.25f), c2(size.m * 3, 0.25f), sums(size.m + 1, 0.25f);
+      const auto multiply_all = [&](bool accumulate) {
+        multiply_tn(kernels(), threads, a_rows.view,
+                    {{b_rows.view, c.data(), size.n}, {b2_rows.view, c2.data(), 3, first}}, nullptr,
+                    accumulate, sums.data(), scratch.data());
+      };
+      multiply_all(true);
       OSTINATO_EXPECT_CLOSE(reference::Vector(c.begin(), c.end()),
-                            product(transpose(a), b, {}, 0.25), 2e-6);
-      multiply_tn(kernels(), threads, Rows(a).view, Rows(b).view, nullptr, false, c.data(), size.n,
-                  scratch.data());
-      OSTINATO_EXPECT_CLOSE(reference::Vector(c.begin(), c.end()), product(transpose(a), b, {}, 0),
-                            2e-6);
+                            product(transpose(a_all), b, {}, 0.25), 2e-6);
+      OSTINATO_EXPECT_CLOSE(reference::Vector(c2.begin(), c2.end()),
+                            product(transpose(later), b2, {}, 0.25), 2e-6);
+      OSTINATO_EXPECT_CLOSE(reference::Vector(sums.begin(), sums.end() - 1), column_sums, 1e-5);
+      EXPECT_EQ(sums.back(), 0.25f);
+      multiply_all(false);
+      OSTINATO_EXPECT_CLOSE(reference::Vector(c.begin(), c.end()),
+                            product(transpose(a_all), b, {}, 0), 2e-6);
+      OSTINATO_EXPECT_CLOSE(reference::Vector(c2.begin(), c2.end()),
+                            product(transpose(later), b2, {}, 0), 2e-6);
       results.push_back(bits_of(c.data(), size.m * size.n));
+      const auto sum_bits = bits_of(sums.data(), size.m);
+      results.back().insert(results.back().end(), sum_bits.begin(), sum_bits.end());
     }
     EXPECT_EQ(results[0], results[1]);
     EXPECT_EQ(results[0], results[2]);
@@ -130,34 +155,15 @@ TEST_P(Gemm, PutsRowsOfATransposedProductWhereTheMapSays) {
   const std::vector<int32_t> map{1, -1, 0};
   AlignedBuffer scratch;
   scratch.reserve(multiply_tn_scratch(kernels(), 1));
-  std::vector<float> c(4, 0.0f);
-  multiply_tn(kernels(), 1, Rows(a).view, Rows(b).view, map.data(), true, c.data(), 2,
-              scratch.data());
+  std::vector<float> c(4, 0.0f), sums(2, 0.0f);
+  multiply_tn(kernels(), 1, Rows(a).view, {{Rows(b).view, c.data(), 2}}, map.data(), true,
+              sums.data(), scratch.data());
   const reference::Vector full = product(transpose(a), b, {}, 0);
   OSTINATO_EXPECT_CLOSE(reference::Vector(c.begin(), c.end()),
                         (reference::Vector{full[4], full[5], full[0], full[1]}), 2e-6);
-}
-
-TEST_P(Gemm, SumsColumns) {
-  reference::RandomSource random(7);
-  for (const Size& size : {Size{0, 5, 0}, Size{1, 1, 0}, Size{5, 17, 0}, Size{3000, 150, 0}}) {
-    const reference::Matrix x = random.matrix(size.m, size.n);
-    reference::Vector want(size.n, 1.0);
-    for (int64_t i = 0; i < size.m; ++i) {
-      for (int64_t j = 0; j < size.n; ++j) want[j] += x(i, j);
-    }
-    std::vector<std::vector<uint32_t>> results;
-    for (const int threads : {1, 2, 7}) {
-      std::vector<float> sums(size.n + 1, 1.0f);
-      column_sums(kernels(), threads, Rows(x).view, nullptr, true, sums.data());
-      EXPECT_EQ(sums.back(), 1.0f);
-      sums.pop_back();
-      OSTINATO_EXPECT_CLOSE(reference::Vector(sums.begin(), sums.end()), want, 1e-5);
-      results.push_back(bits_of(sums.data(), size.n));
-    }
-    EXPECT_EQ(results[0], results[1]);
-    EXPECT_EQ(results[0], results[2]);
-  }
+  reference::Vector want(2, 0.0);
+  for (size_t k = 0; k < 8; ++k) want[0] += a(k, 2), want[1] += a(k, 0);
+  OSTINATO_EXPECT_CLOSE(reference::Vector(sums.begin(), sums.end()), want, 2e-6);
 }
 
 TEST(Threads, SmallWorkStaysOnOne) {

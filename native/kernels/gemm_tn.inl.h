@@ -1,0 +1,160 @@
+// Products A^T . B, sums over many rows: the gradients of weights.
+#pragma once
+
+#include "kernels/gemm.inl.h"
+
+namespace ostinato::OSTINATO_ISA {
+namespace {
+
+inline constexpr int kTnVectors = 3;
+inline constexpr int kTnRows = kSums / kTnVectors;
+inline constexpr int64_t kTnWidth = kTnVectors * kV;
+
+// Rows of A and B summed per block: all tiles share a panel of B, which stays in the first-level
+// cache, and all panels share the block of A, which stays in the second-level one.
+inline constexpr int64_t kTnDepth = 512;
+inline constexpr int64_t kTnBlock = 64 * kTnRows;  // columns of A
+inline constexpr int64_t kGemmTnScratch = kTnDepth * kTnWidth;
+// Each row of A is a cache line of its own, too far from the last for the processor to foresee it:
+// this many rows ahead covers the latency of the last-level cache.
+inline constexpr int64_t kTnAhead = 24;
+
+// Copies src[0..depth)[0..valid) to rows of NV vectors, filled up with zeros.
+template <int NV>
+OSTINATO_INLINE void copy_panel(const float* src, int64_t ld, int64_t depth, int64_t valid,
+                                float* dst) {
+  for (int64_t k = 0; k < depth; ++k, src += ld, dst += NV * kV) {
+    for (int v = 0; v < NV; ++v) {
+      const int64_t left = valid - v * kV;
+      store(dst + v * kV,
+            left >= kV ? load(src + v * kV) : load_n(src + v * kV, static_cast<int>(left)));
+    }
+  }
+}
+
+// Both operands are indexed by the summed row: sum[r][v] += a[k][r] * b[k][v].
+template <int R, int NV>
+OSTINATO_INLINE void accumulate_tn(Vf (&sum)[R][NV], const float* a, int64_t a_ld, int64_t depth,
+                                   const float* b) {
+#pragma GCC unroll 2
+  for (int64_t k = 0; k < depth; ++k) {
+    const float* row = a + k * a_ld;
+    prefetch(row + kTnAhead * a_ld);
+    Vf column[NV];
+#pragma GCC unroll 4
+    for (int v = 0; v < NV; ++v) column[v] = load(b + (k * NV + v) * kV);
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+      const Vf factor = set1(row[r]);
+#pragma GCC unroll 4
+      for (int v = 0; v < NV; ++v) sum[r][v] = fma(factor, column[v], sum[r][v]);
+    }
+  }
+}
+
+// Columns [m_begin, m_end) of `depth` rows of A against NV vectors of columns of B from column n
+// on.
+template <int NV>
+OSTINATO_INLINE void gemm_tn_panel(const GemmTnArgs& args, const GemmTnProduct& product,
+                                   const float* a, const float* b, int64_t depth, int64_t n,
+                                   bool accumulate) {
+  const int64_t valid = product.n - n;
+  copy_panel<NV>(b + n, product.b_ld, depth, valid, args.scratch);
+  for (int64_t m = args.m_begin; m < args.m_end; m += kTnRows) {
+    call_with_rows<kTnRows>(
+        args.m_end - m < kTnRows ? args.m_end - m : kTnRows, m, [&]<int R>(int64_t first) {
+          float* rows[R];
+          bool wanted = false;
+          for (int r = 0; r < R; ++r) {
+            const int64_t row = args.c_map == nullptr ? first + r : args.c_map[first + r];
+            rows[r] = row < 0 ? nullptr : product.c + row * product.c_ld + n;
+            wanted = wanted || rows[r] != nullptr;
+            if (!accumulate || row < 0) continue;
+            for (int v = 0; v < NV; ++v) prefetch(rows[r] + v * kV);
+          }
+          if (!wanted) return;
+          Vf sum[R][NV] = {};
+          accumulate_tn(sum, a + first, args.a_ld, depth, args.scratch);
+          if (accumulate) {  // last, so that no sum waits for C
+            Vf old[R][NV];
+            load_tile(old, rows, valid);
+            for (int r = 0; r < R; ++r) {
+              for (int v = 0; v < NV; ++v) sum[r][v] = old[r][v] + sum[r][v];
+            }
+          }
+          store_tile(sum, rows, valid);
+        });
+  }
+}
+
+// Rows [k, k_end) of A, a block, against the rows of B that belong to them.
+OSTINATO_INLINE void gemm_tn_block(const GemmTnArgs& args, const GemmTnProduct& product, int64_t k,
+                                   int64_t k_end) {
+  const int64_t begin = k > product.k_begin ? k : product.k_begin;
+  const int64_t end = k_end < product.k_end ? k_end : product.k_end;
+  const bool first = k <= product.k_begin && (product.k_begin < k_end || k_end == args.k);
+  if (begin >= end && !first) return;
+  const bool accumulate = args.accumulate || !first;
+  const float* a = args.a + begin * args.a_ld;
+  const float* b = product.b + (begin - product.k_begin) * product.b_ld;
+  const int64_t depth = begin < end ? end - begin : 0;
+  const int64_t n_end = product.n_end < product.n ? product.n_end : product.n;
+  for (int64_t n = product.n_begin; n < n_end;) {
+    // Four vectors make 2 + 2: a panel of one leaves FMA latency open.
+    const int64_t vectors = (n_end - n + kV - 1) / kV;
+    if (vectors == 1) {
+      gemm_tn_panel<1>(args, product, a, b, depth, n, accumulate);
+      n += kV;
+    } else if (vectors == 2 || vectors == 4) {
+      gemm_tn_panel<2>(args, product, a, b, depth, n, accumulate);
+      n += 2 * kV;
+    } else {
+      gemm_tn_panel<3>(args, product, a, b, depth, n, accumulate);
+      n += 3 * kV;
+    }
+  }
+}
+
+// Sums of the columns of rows [k, k_end) of A.
+OSTINATO_INLINE void add_column_sums(const GemmTnArgs& args, int64_t k, int64_t k_end,
+                                     bool accumulate) {
+  for (int64_t m = args.m_begin; m < args.m_end; m += kV) {
+    const int lanes = static_cast<int>(args.m_end - m < kV ? args.m_end - m : kV);
+    Vf sum = zero();
+    for (int64_t row = k; row < k_end; ++row) {
+      const float* from = args.a + row * args.a_ld + m;
+      sum = sum + (lanes == kV ? load(from) : load_n(from, lanes));
+    }
+    float lane_sum[kV];
+    store(lane_sum, sum);
+    for (int lane = 0; lane < lanes; ++lane) {
+      const int64_t to = args.c_map == nullptr ? m + lane : args.c_map[m + lane];
+      if (to < 0) continue;
+      float& total = args.column_sums[to];
+      total = accumulate ? total + lane_sum[lane] : lane_sum[lane];
+    }
+  }
+}
+
+// All rows against columns [m_begin, m_end) of A.
+inline void gemm_tn_columns(const GemmTnArgs& args) {
+  int64_t k = 0;
+  do {  // once even for k = 0, which clears C unless it accumulates
+    const int64_t k_end = args.k - k < kTnDepth ? args.k : k + kTnDepth;
+    for (int i = 0; i < args.product_count; ++i) gemm_tn_block(args, args.products[i], k, k_end);
+    if (args.column_sums != nullptr) add_column_sums(args, k, k_end, args.accumulate || k > 0);
+    k = k_end;
+  } while (k < args.k);
+}
+
+inline void gemm_tn(const GemmTnArgs& args) noexcept {
+  for (int64_t m = args.m_begin; m < args.m_end; m += kTnBlock) {
+    GemmTnArgs block = args;
+    block.m_begin = m;
+    block.m_end = m + kTnBlock < args.m_end ? m + kTnBlock : args.m_end;
+    gemm_tn_columns(block);
+  }
+}
+
+}  // namespace
+}  // namespace ostinato::OSTINATO_ISA
