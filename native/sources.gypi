@@ -28,6 +28,7 @@
       "native/core/params.cc",
       "native/core/predictor.cc",
       "native/core/recurrence.cc",
+      "native/core/recurrence_states.cc",
       "native/core/recurrent.cc",
       "native/core/recurrent_run.cc",
       "native/core/recurrent_weights.cc",
