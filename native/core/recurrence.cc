@@ -16,13 +16,17 @@ constexpr int64_t kResidentFloats = 256 * 1024;
 
 }  // namespace
 
-void Recurrence::plan(Workspace& workspace, const Pass& pass) {
+void Recurrence::plan(Workspace& workspace, const Pass& pass, bool keep_outputs) {
   const CellInfo& cell = info(pass);
-  const int64_t rows = pass.geometry->rows();
   const int64_t batch = pass.geometry->batch();
   const int64_t units = weights_.units();
   const int64_t columns = cell.gates * padded(units);
   const Lifetime lifetime = pass.gradients ? Lifetime::kSaved : Lifetime::kScratch;
+  const int64_t gate_buffers = cell.split_gates != 0 ? 2 : 1;
+  const int64_t unit_buffers = cell.states + (cell.phases > 1 ? 1 : 0);
+  segments_.plan(*pass.geometry, reverse_, checkpoint_every_, pass.gradients,
+                 {columns, gate_buffers * columns + unit_buffers * padded(units)});
+  const int64_t rows = segments_.buffer_rows();
 
   workspace.want(&gates_, rows, columns, lifetime);
   if (cell.split_gates != 0 && pass.gradients) {
@@ -35,8 +39,14 @@ void Recurrence::plan(Workspace& workspace, const Pass& pass) {
   sequence_is_running_ = !pass.gradients;
   for (int s = 0; s < cell.states; ++s) {
     const bool all_steps = s == 0 || pass.gradients;
-    workspace.want(&sequence_[s], all_steps ? rows : batch, units, Lifetime::kSaved);
+    windowed_[s] = segments_.cut() && (s == 0 ? !keep_outputs : pass.gradients);
+    workspace.want(&sequence_[s],
+                   !all_steps     ? batch
+                   : windowed_[s] ? rows
+                                  : pass.geometry->rows(),
+                   units, Lifetime::kSaved);
   }
+  plan_checkpoints(workspace, pass);
   gathered_ = {};
   if (!pass.gradients) return;
   if (!pass.geometry->dense()) workspace.want(&gathered_, rows, units, Lifetime::kScratch);
@@ -50,7 +60,7 @@ void Recurrence::plan(Workspace& workspace, const Pass& pass) {
 Recurrence::Split Recurrence::choose_split(const Pass& pass) const {
   const int64_t batch = pass.geometry->batch();
   const int64_t weights = info(pass).gates * weights_.units() * weights_.units();
-  const int threads = threads_for(pass.geometry->rows() * weights, pass.threads);
+  const int threads = threads_for(segment_.rows * weights, pass.threads);
   if (threads <= 1) return {};
   const int64_t needed = weights <= kResidentFloats ? kRowsPerThread : kRowsPerThreadLarge;
   if (batch >= needed * threads) return {threads, true};
@@ -72,9 +82,11 @@ Recurrence::Part Recurrence::part_of(const Pass& pass, const Split& split,
   // Rows are sorted by length: equal numbers of steps, not of rows.
   const auto boundary = [&](int index) {
     if (geometry.dense()) return geometry.batch() * index / member.size;
-    const int64_t share = geometry.rows() * index / member.size;
+    const int64_t share = segment_.rows * index / member.size;
     int64_t steps = 0, row = 0;
-    while (row < geometry.batch() && steps < share) steps += geometry.length(row++);
+    while (row < geometry.batch() && steps < share) {
+      steps += std::clamp(geometry.length(row++), segment_.begin, segment_.end) - segment_.begin;
+    }
     return index == member.size ? geometry.batch() : row;
   };
   return {boundary(member.index), boundary(member.index + 1), 0, panels};
@@ -93,26 +105,26 @@ int64_t Recurrence::continued(const Geometry& geometry, int64_t t) const {
 const float* Recurrence::state_before(const Geometry& geometry, size_t state, int64_t t,
                                       int64_t row) const {
   if (state > 0 && sequence_is_running_) return sequence_[state].row(row);
-  if (row < continuing(geometry, t)) return sequence_[state].row(geometry.row(row, step_before(t)));
+  if (row < continuing(geometry, t)) return sequence_row(geometry, state, step_before(t), row);
   return initial_[state].data() + row * padded(weights_.units());
 }
 
 float* Recurrence::state_after(const Geometry& geometry, size_t state, int64_t t,
                                int64_t row) const {
-  return sequence_[state].row(state > 0 && sequence_is_running_ ? row : geometry.row(row, t));
+  if (state > 0 && sequence_is_running_) return sequence_[state].row(row);
+  return sequence_row(geometry, state, t, row);
 }
 
-// body(t, phase, part) for all steps in processing order, or in the opposite one.
+// body(t, phase, part) for the segment's steps in processing order, or in the opposite one.
 template <class Body>
 void Recurrence::run_loop(const Pass& pass, bool backwards, const Body& body) const {
-  const int64_t steps = pass.geometry->steps();
   const int phases = info(pass).phases;
   const Split split = choose_split(pass);
   Barrier barrier;
   parallel_team(split.threads, [&](const Member& member) {
     const Part part = part_of(pass, split, member);
-    for (int64_t i = 0; i < steps; ++i) {
-      const int64_t t = reverse_ != backwards ? steps - 1 - i : i;
+    for (int64_t i = 0; i < segment_.end - segment_.begin; ++i) {
+      const int64_t t = reverse_ != backwards ? segment_.end - 1 - i : segment_.begin + i;
       for (int phase = 0; phase < phases; ++phase) {
         body(t, phase, part);
         if (!split.by_rows) barrier.wait(member);
@@ -121,7 +133,8 @@ void Recurrence::run_loop(const Pass& pass, bool backwards, const Body& body) co
   });
 }
 
-void Recurrence::forward_step(const Pass& pass, int64_t t, int phase, const Part& part) const {
+void Recurrence::forward_step(const Pass& pass, int64_t t, int phase, const Part& part,
+                              bool keep_gates) const {
   const Geometry& geometry = *pass.geometry;
   const CellInfo& cell = info(pass);
   const int64_t end = std::min(part.row_end, geometry.active(t));
@@ -135,13 +148,16 @@ void Recurrence::forward_step(const Pass& pass, int64_t t, int phase, const Part
     args.panel_begin = part.panel_begin;
     args.panel_end = part.panel_end;
     args.phase = phase;
-    args.training = pass.gradients;
+    args.training = keep_gates;
     args.weights = weights_.recurrent_forward(phase);
     args.recurrent_bias = weights_.recurrent_bias();
-    args.gates = gates_.row(geometry.row(first, t));
+    args.gates = gates_row(gates_, geometry, t, first);
     args.gates_ld = gates_.ld;
-    if (recurrent_gates_) args.recurrent_gates = recurrent_gates_.row(geometry.row(first, t));
-    if (operand_) args.operand = operand_.row(pass.gradients ? geometry.row(first, t) : first);
+    if (recurrent_gates_) args.recurrent_gates = gates_row(recurrent_gates_, geometry, t, first);
+    if (operand_) {
+      args.operand =
+          operand_.row(pass.gradients ? geometry.row(first, t) - segment_.first_row : first);
+    }
     args.operand_ld = operand_.ld;
     for (int s = 0; s < cell.states; ++s) {
       args.previous[s] = state_before(geometry, s, t, first);
@@ -157,13 +173,24 @@ Matrix Recurrence::forward(const Pass& pass, const Matrix& x) {
   const Geometry& geometry = *pass.geometry;
   prepare_initial(geometry);
   if (geometry.rows() == 0) return sequence_[0];
-  multiply(*pass.kernels, pass.threads, x, weights_.input_forward(), weights_.input_bias(), false,
-           gates_);
+  segment_ = segments_.at(geometry, 0);
+  for (;;) {
+    const bool last = segment_.index + 1 == segments_.count();
+    forward_segment(pass, x, pass.gradients && last);
+    if (segments_.cut()) keep_finals(geometry);
+    if (last) return sequence_[0];
+    enter_next(pass);
+  }
+}
+
+void Recurrence::forward_segment(const Pass& pass, const Matrix& x, bool keep_gates) {
+  multiply(*pass.kernels, pass.threads, rows_of(x, segment_.first_row, segment_.rows),
+           weights_.input_forward(), weights_.input_bias(), false, segment_gates(gates_));
   pass.check_cancel();
-  run_loop(pass, false,
-           [&](int64_t t, int phase, const Part& part) { forward_step(pass, t, phase, part); });
+  run_loop(pass, false, [&](int64_t t, int phase, const Part& part) {
+    forward_step(pass, t, phase, part, keep_gates);
+  });
   pass.check_cancel();
-  return sequence_[0];
 }
 
 // ---- backward ---------------------------------------------------------------------------------
@@ -171,7 +198,6 @@ Matrix Recurrence::forward(const Pass& pass, const Matrix& x) {
 void Recurrence::backward_step(const Pass& pass, int64_t t, int phase, const Part& part) const {
   const Geometry& geometry = *pass.geometry;
   const CellInfo& cell = info(pass);
-  const Matrix& product_gates = recurrent_gates_ ? recurrent_gates_ : gates_;
   const int64_t end = std::min(part.row_end, geometry.active(t));
   // Rows differ in where their state came from and in whether a later step sends gradients.
   const int64_t from = continuing(geometry, t);
@@ -188,11 +214,11 @@ void Recurrence::backward_step(const Pass& pass, int64_t t, int phase, const Par
     args.panel_end = part.panel_end;
     args.phase = phase;
     args.weights = weights_.recurrent_backward(phase);
-    if (first < to) args.following = product_gates.row(geometry.row(first, step_after(t)));
-    args.following_ld = product_gates.ld;
-    args.gates = gates_.row(geometry.row(first, t));
+    if (first < to) args.following = gates_row(product_gates(), geometry, step_after(t), first);
+    args.following_ld = product_gates().ld;
+    args.gates = gates_row(gates_, geometry, t, first);
     args.gates_ld = gates_.ld;
-    if (recurrent_gates_) args.recurrent_gates = recurrent_gates_.row(geometry.row(first, t));
+    if (recurrent_gates_) args.recurrent_gates = gates_row(recurrent_gates_, geometry, t, first);
     if (dy_) args.dy = dy_.row(geometry.row(first, t));
     args.dy_ld = dy_.ld;
     for (int s = 0; s < cell.states; ++s) {
@@ -218,29 +244,37 @@ void Recurrence::backward(const Pass& pass, const ParamTable& params, const Matr
   initial_gradient_pending_ = true;
   if (pass.geometry->rows() == 0) return;
   dy_ = dy;
-  run_loop(pass, true,
-           [&](int64_t t, int phase, const Part& part) { backward_step(pass, t, phase, part); });
-  pass.check_cancel();
   const Kernels& kernels = *pass.kernels;
-  multiply_tn(kernels, pass.threads, gates_, x, weights_.gate_map().data(), true,
-              params.gradient(weights_.weight_ih()), weights_.inputs(), tn_scratch_);
-  recurrent_weight_gradient(pass, params);
-  if (weights_.use_bias()) bias_gradient(pass, params);
-  pass.check_cancel();
-  if (dx)
-    multiply(kernels, pass.threads, gates_, weights_.input_backward(), nullptr, accumulate_dx, dx);
+  for (;;) {
+    run_loop(pass, true,
+             [&](int64_t t, int phase, const Part& part) { backward_step(pass, t, phase, part); });
+    pass.check_cancel();
+    const Matrix gates = segment_gates(gates_);
+    multiply_tn(kernels, pass.threads, gates, rows_of(x, segment_.first_row, segment_.rows),
+                weights_.gate_map().data(), true, params.gradient(weights_.weight_ih()),
+                weights_.inputs(), tn_scratch_);
+    recurrent_weight_gradient(pass, params);
+    if (weights_.use_bias()) bias_gradient(pass, params);
+    pass.check_cancel();
+    if (dx) {
+      multiply(kernels, pass.threads, gates, weights_.input_backward(), nullptr, accumulate_dx,
+               rows_of(dx, segment_.first_row, segment_.rows));
+    }
+    if (segment_.index == 0) return;
+    return_to_previous(pass, x);
+  }
 }
 
-// The states before each step, row by row as the gates.
+// The states before each step of the segment, row by row as the gates.
 void Recurrence::gather_previous(const Pass& pass) {
   const Geometry& geometry = *pass.geometry;
   const size_t bytes = weights_.units() * sizeof(float);
-  parallel_for(threads_for(geometry.rows() * weights_.units(), pass.threads), geometry.steps(), 1,
-               [&](int64_t begin, int64_t end) {
-                 for (int64_t t = begin; t < end; ++t) {
+  parallel_for(threads_for(segment_.rows * weights_.units(), pass.threads),
+               segment_.end - segment_.begin, 1, [&](int64_t begin, int64_t end) {
+                 for (int64_t t = segment_.begin + begin; t < segment_.begin + end; ++t) {
                    for (int64_t b = 0; b < geometry.active(t); ++b) {
-                     std::memcpy(gathered_.row(geometry.row(b, t)), state_before(geometry, 0, t, b),
-                                 bytes);
+                     std::memcpy(gathered_.row(geometry.row(b, t) - segment_.first_row),
+                                 state_before(geometry, 0, t, b), bytes);
                    }
                  }
                });
@@ -248,13 +282,9 @@ void Recurrence::gather_previous(const Pass& pass) {
 
 void Recurrence::recurrent_weight_gradient(const Pass& pass, const ParamTable& params) {
   const Geometry& geometry = *pass.geometry;
-  const Matrix& product_gates = recurrent_gates_ ? recurrent_gates_ : gates_;
   const int64_t units = weights_.units();
   const int phases = info(pass).phases;
   float* gradient = params.gradient(weights_.weight_hh());
-  const auto rows = [](const Matrix& matrix, int64_t first, int64_t count) {
-    return Matrix{matrix.row(first), count, matrix.cols, matrix.ld};
-  };
   const auto add = [&](int phase, const Matrix& a, const Matrix& b) {
     multiply_tn(*pass.kernels, pass.threads, a, b,
                 phases == 1 ? weights_.gate_map().data() : weights_.phase_columns(phase).data(),
@@ -262,31 +292,35 @@ void Recurrence::recurrent_weight_gradient(const Pass& pass, const ParamTable& p
   };
   if (geometry.dense()) {
     // The states before the steps are the outputs, shifted by one step.
-    const int64_t batch = geometry.batch(), later = geometry.rows() - batch;
-    const int64_t first = reverse_ ? later : 0;  // packed row of the first processed step
-    if (later > 0) {
-      add(0, rows(product_gates, reverse_ ? 0 : batch, later),
-          rows(sequence_[0], reverse_ ? batch : 0, later));
+    const int64_t batch = geometry.batch();
+    const int64_t first_step = reverse_ ? geometry.steps() - 1 : 0;  // in processing order
+    const int64_t begin = segment_.begin + (first_step == segment_.begin && !reverse_);
+    const int64_t end = segment_.end - (first_step == segment_.end - 1 && reverse_);
+    if (begin < end) {
+      const int64_t later = (end - begin) * batch;
+      add(0, {gates_row(product_gates(), geometry, begin, 0), later, gates_.cols, gates_.ld},
+          {sequence_row(geometry, 0, step_before(begin), 0), later, units, padded(units)});
     }
-    if (!initial_zero_) {
-      add(0, rows(product_gates, first, batch),
+    if (!initial_zero_ && segment_.index == 0) {
+      add(0, {gates_row(product_gates(), geometry, first_step, 0), batch, gates_.cols, gates_.ld},
           Matrix{initial_[0].data(), batch, units, padded(units)});
     }
   } else {
     gather_previous(pass);
-    add(0, product_gates, gathered_);
+    add(0, segment_gates(product_gates()), rows_of(gathered_, 0, segment_.rows));
   }
-  if (phases > 1) add(1, product_gates, operand_);
+  if (phases > 1) add(1, segment_gates(product_gates()), rows_of(operand_, 0, segment_.rows));
 }
 
 void Recurrence::bias_gradient(const Pass& pass, const ParamTable& params) {
   const Kernels& kernels = *pass.kernels;
   const int64_t size = info(pass).gates * weights_.units();
   const int32_t* map = weights_.gate_map().data();
-  column_sums(kernels, pass.threads, gates_, map, false, bias_sums_);
+  column_sums(kernels, pass.threads, segment_gates(gates_), map, false, bias_sums_);
   kernels.add(params.gradient(weights_.bias_ih()), bias_sums_, size);
-  if (recurrent_gates_)
-    column_sums(kernels, pass.threads, recurrent_gates_, map, false, bias_sums_);
+  if (recurrent_gates_) {
+    column_sums(kernels, pass.threads, segment_gates(recurrent_gates_), map, false, bias_sums_);
+  }
   kernels.add(params.gradient(weights_.bias_hh()), bias_sums_, size);
 }
 

@@ -52,8 +52,9 @@ void Recurrence::get_final(const Geometry& geometry, size_t state, float* destin
   for (int64_t b = 0; b < geometry.batch(); ++b) {
     const int64_t length = geometry.length(b);
     const float* row = state > 0 && sequence_is_running_ ? sequence_[state].row(b)
-                       : length == 0
-                           ? initial_[state].data() + b * padded(units)
+                       : length == 0 ? initial_[state].data() + b * padded(units)
+                       : windowed_[state]
+                           ? final_[state].row(b)
                            : sequence_[state].row(geometry.row(b, reverse_ ? 0 : length - 1));
     std::memcpy(destination + geometry.batch_row(b) * units, row, units * sizeof(float));
   }
@@ -61,7 +62,9 @@ void Recurrence::get_final(const Geometry& geometry, size_t state, float* destin
 
 const float* Recurrence::last_output(const Geometry& geometry, int64_t b) const {
   const int64_t length = geometry.length(b);
-  return length == 0 ? nullptr : sequence_[0].row(geometry.row(b, reverse_ ? 0 : length - 1));
+  if (length == 0) return nullptr;
+  if (windowed_[0]) return final_[0].row(b);
+  return sequence_[0].row(geometry.row(b, reverse_ ? 0 : length - 1));
 }
 
 void Recurrence::set_final_gradient(const Geometry& geometry, size_t state, const float* source) {
@@ -81,11 +84,15 @@ void Recurrence::add_final_gradient(const Geometry& geometry, const Matrix& dy) 
 void Recurrence::finish_initial_gradient() {
   if (!initial_gradient_pending_) return;
   initial_gradient_pending_ = false;
+  if (pass_.geometry->rows() > 0) finish_initial_gradient_of_segment();
+}
+
+// … of the rows that begin in the segment whose gates are in memory.
+void Recurrence::finish_initial_gradient_of_segment() {
   const Geometry& geometry = *pass_.geometry;
-  const Matrix& product_gates = recurrent_gates_ ? recurrent_gates_ : gates_;
   const int64_t ld = padded(weights_.units());
   const ScopedFlushDenormals flush;
-  for (int64_t t = 0; t < geometry.steps(); ++t) {
+  for (int64_t t = segment_.begin; t < segment_.end; ++t) {
     const int64_t first = continuing(geometry, t), last = geometry.active(t);
     if (first >= last) continue;
     CellBackwardArgs args{};
@@ -93,8 +100,8 @@ void Recurrence::finish_initial_gradient() {
     args.units = weights_.units();
     args.panel_end = ld / pass_.kernels->width;
     args.weights = weights_.recurrent_backward(0);
-    args.following = product_gates.row(geometry.row(first, t));
-    args.following_ld = product_gates.ld;
+    args.following = gates_row(product_gates(), geometry, t, first);
+    args.following_ld = product_gates().ld;
     args.dstate[0] = dstate_[0].data() + first * ld;
     args.dstate_ld = ld;
     pass_.kernels->cell_backward[weights_.cell()](args);

@@ -11,7 +11,7 @@ RecurrentRun::RecurrentRun(const Recurrent& layer) : layer_(layer), levels_(laye
   recurrences_.reserve(slots);
   for (size_t slot = 0; slot < slots; ++slot) {
     const bool reverse = layer.go_backwards() || slot % layer.directions() == 1;
-    recurrences_.emplace_back(layer.weights(slot), reverse);
+    recurrences_.emplace_back(layer.weights(slot), reverse, layer.checkpoint_every());
   }
 }
 
@@ -21,7 +21,7 @@ void RecurrentRun::plan_level(Workspace& workspace, const Pass& pass, size_t lev
   const int64_t rows = last_step ? pass.geometry->batch() : pass.geometry->rows();
   const bool combines = layer_.bidirectional() && layer_.merge_mode() != MergeMode::kConcat;
   for (int direction = 0; direction < layer_.directions(); ++direction) {
-    recurrence(level, direction).plan(workspace, pass);
+    recurrence(level, direction).plan(workspace, pass, !last_step);
     if (last_step) workspace.want(&it.output[direction], rows, layer_.units(), Lifetime::kSaved);
     if (pass.gradients && combines) {
       workspace.want(&it.gradient[direction], rows, layer_.units(), Lifetime::kScratch);
