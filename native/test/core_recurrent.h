@@ -2,6 +2,7 @@
 // order and precision.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -60,33 +61,17 @@ class CoreRun {
                      lengths.empty() ? nullptr : lengths.data());
   }
 
-  // May be called again: everything is computed anew.
+  // All values, anew whenever it is called.
   void run() {
-    initial_.clear();
+    forward(true);
     final_gradient_.clear();
-    Rows x = pack(problem_.input.x, inputs_, true);
     for (size_t i = 0; i < executor_.states().size(); ++i) {
-      const auto found = problem_.input.initial.find(executor_.states()[i].info.name);
-      if (found == problem_.input.initial.end()) continue;
-      initial_.emplace_back(found->second.begin(), found->second.end());
-      executor_.set_initial_state(i, initial_.back().data());
-    }
-    RunOptions options;
-    options.threads = threads_;
-    options.gradients = true;
-    options.input_gradient = true;
-    const Value output = executor_.forward(geometry_, floats(x), options);
-    const bool timed = problem_.config.return_sequences;
-    y = unpack(output.floats, timed);
-    for (size_t i = 0; i < executor_.states().size(); ++i) {
-      const StateInfo& info = executor_.states()[i].info;
-      std::vector<float> values(info.slots * geometry_.batch() * info.features);
-      executor_.get_final_state(i, values.data());
-      final_states[info.name].assign(values.begin(), values.end());
-      const reference::Vector& upstream = problem_.upstream.final_states.at(info.name);
+      const reference::Vector& upstream =
+          problem_.upstream.final_states.at(executor_.states()[i].info.name);
       final_gradient_.emplace_back(upstream.begin(), upstream.end());
       executor_.set_final_state_gradient(i, final_gradient_.back().data());
     }
+    const bool timed = problem_.config.return_sequences;
     Rows dy = pack(problem_.upstream.y, static_cast<int64_t>(problem_.config.features()), timed);
     dx = unpack(executor_.backward(dy.view), true);
     for (size_t i = 0; i < executor_.states().size(); ++i) {
@@ -95,11 +80,34 @@ class CoreRun {
       executor_.get_initial_state_gradient(i, values.data());
       initial_gradients[info.name].assign(values.begin(), values.end());
     }
+    // The backward pass leaves the final states as they were: training carries them on after it.
+    EXPECT_EQ(read_final_states(), final_states);
     for (const ParamEntry& entry : network_->params().entries()) {
       gradients[entry.name.substr(4)] =
           vector_of(network_->params().gradients() + entry.offset, entry.size);
     }
   }
+
+  // Outputs and final states only.
+  void forward(bool with_gradients) {
+    initial_.clear();
+    x_ = std::make_unique<Rows>(pack(problem_.input.x, inputs_, true));
+    for (size_t i = 0; i < executor_.states().size(); ++i) {
+      const auto found = problem_.input.initial.find(executor_.states()[i].info.name);
+      if (found == problem_.input.initial.end()) continue;
+      initial_.emplace_back(found->second.begin(), found->second.end());
+      executor_.set_initial_state(i, initial_.back().data());
+    }
+    RunOptions options;
+    options.threads = threads_;
+    options.gradients = with_gradients;
+    options.input_gradient = with_gradients;
+    y = unpack(executor_.forward(geometry_, floats(*x_), options).floats,
+               problem_.config.return_sequences);
+    final_states = read_final_states();
+  }
+
+  int64_t workspace_bytes() const { return executor_.workspace_bytes(); }
 
   reference::Vector y, dx;
   reference::NamedVectors final_states, initial_gradients, gradients;
@@ -136,12 +144,24 @@ class CoreRun {
     return values;
   }
 
+  reference::NamedVectors read_final_states() const {
+    reference::NamedVectors states;
+    for (size_t i = 0; i < executor_.states().size(); ++i) {
+      const StateInfo& info = executor_.states()[i].info;
+      std::vector<float> values(info.slots * geometry_.batch() * info.features);
+      executor_.get_final_state(i, values.data());
+      states[info.name].assign(values.begin(), values.end());
+    }
+    return states;
+  }
+
   const reference::RecurrentProblem& problem_;
   int64_t inputs_;
   std::shared_ptr<Network> network_;
   Executor executor_;
   int threads_;
   Geometry geometry_;
+  std::unique_ptr<Rows> x_;  // the backward pass reads it again
   std::vector<std::vector<float>> initial_, final_gradient_;
 };
 

@@ -130,5 +130,77 @@ TEST_P(RecurrentCheckpointTest, IsBitwiseEqualForAnyNumberOfThreads) {
 INSTANTIATE_TEST_SUITE_P(Cells, RecurrentCheckpointTest, testing::ValuesIn(all_cases()),
                          [](const auto& info) { return info.param.name; });
 
+// Enough rows for segments that nobody asked for: gates of more than 32 MiB, 64 MiB in all.
+class LongSequenceTest : public EveryIsa {
+ protected:
+  static reference::RecurrentProblem problem(const std::string& cell, bool sequences,
+                                             bool backwards) {
+    reference::RecurrentConfig config;
+    config.cell = cell;
+    config.inputs = 3;
+    config.units = 17;
+    config.return_sequences = sequences;
+    config.go_backwards = backwards;
+    return reference::random_recurrent_problem(config, {3, 40'000, false, true, 0.0}, 15);
+  }
+};
+OSTINATO_EVERY_ISA(LongSequenceTest);
+
+TEST_P(LongSequenceTest, PassesWithoutGradientsKeepTheGatesOfOneSegment) {
+  for (const char* cell : {"lstm", "gru", "gru_reset_before"}) {
+    for (const bool sequences : {true, false}) {
+      for (const bool backwards : {true, false}) {
+        SCOPED_TRACE(testing::Message() << cell << sequences << backwards);
+        const reference::RecurrentProblem it = problem(cell, sequences, backwards);
+        CoreRun plain(kernels(), it, 1), cut(kernels(), it, 1);
+        plain.forward(true);
+        cut.forward(false);
+        EXPECT_EQ(cut.y, plain.y);
+        EXPECT_EQ(cut.final_states, plain.final_states);
+        EXPECT_LT(cut.workspace_bytes(), int64_t{sequences ? 52 : 20} << 20);
+        EXPECT_GT(plain.workspace_bytes(), int64_t{58} << 20);
+      }
+    }
+  }
+}
+
+TEST_P(LongSequenceTest, AutoCutsWhatIsLarge) {
+  for (const bool backwards : {true, false}) {
+    const reference::RecurrentProblem it = problem("lstm", false, backwards);
+    CoreRun plain(kernels(), it, 1), cut(kernels(), it, 1, {{"checkpointEvery", "auto"}});
+    plain.run();
+    cut.run();
+    expect_equal(cut, plain);
+    for (const auto& [name, values] : plain.gradients) {
+      EXPECT_LE(relative_error(cut.gradients.at(name), values), 1e-5) << name;
+    }
+    EXPECT_LT(cut.workspace_bytes(), plain.workspace_bytes() / 2);
+  }
+}
+
+TEST(RecurrentCheckpoint, AutoLeavesSmallPassesAlone) {
+  const Case it = all_cases().front();
+  const reference::RecurrentProblem problem =
+      reference::random_recurrent_problem(it.config, it.options, 16);
+  const Kernels& kernels = *available_kernels().back();
+  CoreRun plain(kernels, problem, 1), cut(kernels, problem, 1, {{"checkpointEvery", "auto"}});
+  plain.run();
+  cut.run();
+  expect_equal(cut, plain);
+  EXPECT_EQ(cut.gradients, plain.gradients);
+  EXPECT_EQ(cut.workspace_bytes(), plain.workspace_bytes());
+}
+
+TEST(RecurrentCheckpoint, RefusesOtherValues) {
+  const Kernels& kernels = *available_kernels().back();
+  for (const Option& value :
+       {Option(0.0), Option(-1.0), Option(1.5), Option("never"), Option(true)}) {
+    message_of("ERR_INVALID_ARGUMENT", [&] {
+      make_network(kernels, {3, true, false},
+                   {layer("lstm", {{"units", 4.0}, {"checkpointEvery", value}})});
+    });
+  }
+}
+
 }  // namespace
 }  // namespace ostinato::test
