@@ -136,37 +136,43 @@ void Recurrence::run_loop(const Pass& pass, bool backwards, const Body& body) co
 void Recurrence::forward_step(const Pass& pass, int64_t t, int phase, const Part& part,
                               bool keep_gates) const {
   const Geometry& geometry = *pass.geometry;
-  const CellInfo& cell = info(pass);
   const int64_t end = std::min(part.row_end, geometry.active(t));
   const int64_t cut =
       std::clamp(continuing(geometry, t), part.row_begin, std::max(part.row_begin, end));
   for (const auto& [first, last] : {std::pair{part.row_begin, cut}, std::pair{cut, end}}) {
     if (first >= last) continue;
-    CellForwardArgs args{};
-    args.rows = last - first;
-    args.units = weights_.units();
+    CellForwardArgs args = forward_args(pass, t, first, last - first, phase);
     args.panel_begin = part.panel_begin;
     args.panel_end = part.panel_end;
-    args.phase = phase;
     args.training = keep_gates;
-    args.weights = weights_.recurrent_forward(phase);
-    args.recurrent_bias = weights_.recurrent_bias();
-    args.gates = gates_row(gates_, geometry, t, first);
-    args.gates_ld = gates_.ld;
-    if (recurrent_gates_) args.recurrent_gates = gates_row(recurrent_gates_, geometry, t, first);
-    if (operand_) {
-      args.operand =
-          operand_.row(pass.gradients ? geometry.row(first, t) - segment_.first_row : first);
-    }
-    args.operand_ld = operand_.ld;
-    for (int s = 0; s < cell.states; ++s) {
-      args.previous[s] = state_before(geometry, s, t, first);
-      args.next[s] = state_after(geometry, s, t, first);
-    }
-    args.previous_ld = padded(weights_.units());
-    args.next_ld = padded(weights_.units());
     pass.kernels->cell_forward[weights_.cell()](args);
   }
+}
+
+CellForwardArgs Recurrence::forward_args(const Pass& pass, int64_t t, int64_t first, int64_t rows,
+                                         int phase) const {
+  const Geometry& geometry = *pass.geometry;
+  CellForwardArgs args{};
+  args.rows = rows;
+  args.units = weights_.units();
+  args.phase = phase;
+  args.weights = weights_.recurrent_forward(phase);
+  args.recurrent_bias = weights_.recurrent_bias();
+  args.gates = gates_row(gates_, geometry, t, first);
+  args.gates_ld = gates_.ld;
+  if (recurrent_gates_) args.recurrent_gates = gates_row(recurrent_gates_, geometry, t, first);
+  if (operand_) {
+    args.operand =
+        operand_.row(pass.gradients ? geometry.row(first, t) - segment_.first_row : first);
+  }
+  args.operand_ld = operand_.ld;
+  for (int s = 0; s < info(pass).states; ++s) {
+    args.previous[s] = state_before(geometry, s, t, first);
+    args.next[s] = state_after(geometry, s, t, first);
+  }
+  args.previous_ld = padded(weights_.units());
+  args.next_ld = padded(weights_.units());
+  return args;
 }
 
 Matrix Recurrence::forward(const Pass& pass, const Matrix& x) {
@@ -183,10 +189,14 @@ Matrix Recurrence::forward(const Pass& pass, const Matrix& x) {
   }
 }
 
-void Recurrence::forward_segment(const Pass& pass, const Matrix& x, bool keep_gates) {
+void Recurrence::project_inputs(const Pass& pass, const Matrix& x) const {
   multiply(*pass.kernels, pass.threads, rows_of(x, segment_.first_row, segment_.rows),
            weights_.input_forward(), weights_.input_bias(), false, segment_gates(gates_));
   pass.check_cancel();
+}
+
+void Recurrence::forward_segment(const Pass& pass, const Matrix& x, bool keep_gates) {
+  project_inputs(pass, x);
   run_loop(pass, false, [&](int64_t t, int phase, const Part& part) {
     forward_step(pass, t, phase, part, keep_gates);
   });

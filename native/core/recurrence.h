@@ -88,9 +88,13 @@ class Recurrence {
 
   template <class Body>
   void run_loop(const Pass& pass, bool backwards, const Body& body) const;
+  void project_inputs(const Pass& pass, const Matrix& x) const;
   void forward_segment(const Pass& pass, const Matrix& x, bool keep_gates);
   void forward_step(const Pass& pass, int64_t t, int phase, const Part& part,
                     bool keep_gates) const;
+  // The arguments for `rows` rows from row `first` of step t on, but for panels and `training`.
+  CellForwardArgs forward_args(const Pass& pass, int64_t t, int64_t first, int64_t rows,
+                               int phase) const;
   void backward_step(const Pass& pass, int64_t t, int phase, const Part& part) const;
   void finish_initial_gradient();
   void finish_initial_gradient_of_segment();
@@ -108,6 +112,10 @@ class Recurrence {
   // forward steps again.
   void return_to_previous(const Pass& pass, const Matrix& x);
   Matrix checkpoint(size_t state, int64_t index) const;
+  // Whether the states of all steps are kept, not those of one segment only.
+  bool all_states_known(const Pass& pass) const;
+  // The gates of the segment again, when the states of all its steps are known.
+  void recompute_gates(const Pass& pass, const Matrix& x) const;
   void load_checkpoints(const Pass& pass);
   void keep_finals(const Geometry& geometry);
 
@@ -125,6 +133,7 @@ class Recurrence {
   bool windowed_[kMaxStates] = {};    // … or a sequence is [S, H], of one segment only
   Matrix checkpoints_[kMaxStates];    // of windowed ones, before each segment but the first: [B, H]
   Matrix final_[kMaxStates];          // of windowed ones: [B, H], sorted rows with steps
+  Matrix repeated_;                   // [S, H]: outputs that are computed again and not needed
   Matrix gathered_;                   // [S, H]: states before each step, of a ragged batch
   float* tn_scratch_ = nullptr;
   float* bias_sums_ = nullptr;

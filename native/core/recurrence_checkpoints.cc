@@ -1,4 +1,5 @@
 // How a recurrence gets from one segment of its steps to the next, and back again.
+#include <algorithm>
 #include <cstring>
 
 #include "core/recurrence.h"
@@ -6,6 +7,9 @@
 namespace ostinato {
 
 namespace {
+
+// Rows that are recomputed in one call: enough for whole tiles, few enough to stay in the cache.
+constexpr int64_t kRowsPerCall = 96;
 
 void copy_rows(const float* from, float* to, int64_t rows, int64_t ld) {
   std::memmove(to, from, rows * ld * sizeof(float));
@@ -22,6 +26,14 @@ void Recurrence::plan_checkpoints(Workspace& workspace, const Pass& pass) {
     workspace.want(&checkpoints_[s], kept * batch, weights_.units(), Lifetime::kSaved);
     workspace.want(&final_[s], batch, weights_.units(), Lifetime::kSaved);
   }
+  repeated_ = {};
+  if (pass.gradients && segments_.cut() && all_states_known(pass)) {
+    workspace.want(&repeated_, segments_.buffer_rows(), weights_.units(), Lifetime::kScratch);
+  }
+}
+
+bool Recurrence::all_states_known(const Pass& pass) const {
+  return std::none_of(windowed_, windowed_ + info(pass).states, [](bool it) { return it; });
 }
 
 // Of the rows that go on from segment index - 1 to segment `index`.
@@ -67,7 +79,58 @@ void Recurrence::return_to_previous(const Pass& pass, const Matrix& x) {
   copy_rows(following, gates_row(product_gates(), geometry, first_step, 0),
             continuing(geometry, first_step), product_gates().ld);
   load_checkpoints(pass);
-  forward_segment(pass, x, true);
+  if (all_states_known(pass)) {
+    recompute_gates(pass, x);
+  } else {
+    forward_segment(pass, x, true);
+  }
+}
+
+// Steps do not wait for each other then: threads share them out without a barrier, and the rows of
+// many steps of a dense batch are one call, which uses each weight once for all of them.
+void Recurrence::recompute_gates(const Pass& pass, const Matrix& x) const {
+  const Geometry& geometry = *pass.geometry;
+  const CellInfo& cell = info(pass);
+  const int64_t panels = padded(weights_.units()) / pass.kernels->width;
+  const int64_t steps_per_call =
+      geometry.dense() ? std::max<int64_t>(1, kRowsPerCall / geometry.batch()) : 1;
+  const auto call = [&](int64_t t, int64_t first, int64_t rows, int phase) {
+    if (rows == 0) return;
+    CellForwardArgs args = forward_args(pass, t, first, rows, phase);
+    args.panel_end = panels;
+    args.training = true;
+    // Other threads read the outputs of all steps: they stay untouched.
+    args.next[0] = repeated_.row(geometry.row(first, t) - segment_.first_row);
+    pass.kernels->cell_forward[weights_.cell()](args);
+  };
+  const auto steps = [&](int64_t begin, int64_t end) {
+    const int64_t rows = geometry.offset(end) - geometry.offset(begin);
+    // Rows that go on come first, but for the first step of a dense batch: none do.
+    const int64_t going_on = continuing(geometry, begin);
+    for (int phase = 0; phase < cell.phases; ++phase) {
+      if (end - begin > 1) {
+        call(begin, 0, rows, phase);
+      } else {
+        call(begin, 0, going_on, phase);
+        call(begin, going_on, rows - going_on, phase);
+      }
+    }
+  };
+  project_inputs(pass, x);
+  const int64_t work = segment_.rows * cell.gates * weights_.units() * weights_.units();
+  parallel_for(threads_for(work, pass.threads), segment_.end - segment_.begin, steps_per_call,
+               [&](int64_t begin, int64_t end) {
+                 for (int64_t t = segment_.begin + begin; t < segment_.begin + end;) {
+                   // The step that all rows of a dense batch begin with is a call of its own.
+                   const int64_t first_step = reverse_ ? geometry.steps() - 1 : 0;
+                   int64_t last = std::min(t + steps_per_call, segment_.begin + end);
+                   if (t == first_step) last = t + 1;
+                   if (t < first_step && first_step < last) last = first_step;
+                   steps(t, last);
+                   t = last;
+                 }
+               });
+  pass.check_cancel();
 }
 
 // The final states of the rows that end in the segment.
