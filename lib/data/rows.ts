@@ -2,7 +2,7 @@
  * Reads a batch of samples, dense or ragged, into flat storage: sample i has `lengths[i]` rows of
  * `features` numbers that begin at row `offsets[i]`.
  */
-import { shapeMismatch, wrongKind, wrongValue } from '../errors';
+import { kindOf, shapeMismatch, wrongKind, wrongValue } from '../errors';
 import { copyFloats, copyIntegers, isNumericArray, isShaped, readShaped } from './arrays';
 import type { FlatNumbers } from './arrays';
 
@@ -18,6 +18,7 @@ export interface RowsWanted {
 
 /** Samples in flat storage. */
 export interface Rows {
+  /** Only to be read, at once: it may be the caller's own array, which is not copied in vain. */
   data: Float32Array | Int32Array;
   samples: number;
   features: number;
@@ -32,6 +33,21 @@ function wantedText({ timed, features, integers }: RowsWanted): string {
   if (timed) axes.push('time');
   if (!integers) axes.push(features === undefined ? 'features' : String(features));
   return `[${axes.join(', ')}]`;
+}
+
+/** The numbers in the kind of array that the core takes. */
+function flat(source: FlatNumbers, integers: boolean, name: string): Float32Array | Int32Array {
+  if (kindOf(source) === (integers ? 'Int32Array' : 'Float32Array')) {
+    return source as Float32Array | Int32Array;
+  }
+  if (integers) {
+    const data = new Int32Array(source.length);
+    copyIntegers(source, 0, source.length, data, 0, name);
+    return data;
+  }
+  const data = new Float32Array(source.length);
+  copyFloats(source, 0, source.length, data, 0, name);
+  return data;
 }
 
 function dense(
@@ -54,11 +70,8 @@ function dense(
   }
   const samples = shape[0]!;
   const steps = wanted.timed ? shape[1]! : 1;
-  const data = wanted.integers ? new Int32Array(source.length) : new Float32Array(source.length);
-  if (wanted.integers) copyIntegers(source, 0, source.length, data as Int32Array, 0, name);
-  else copyFloats(source, 0, source.length, data as Float32Array, 0, name);
   return {
-    data,
+    data: flat(source, wanted.integers, name),
     samples,
     features,
     lengths: new Int32Array(samples).fill(steps),

@@ -18,6 +18,6 @@ export type { Gru, GruOptions } from './gru';
 export type { LastStep, LastStepOptions } from './last-step';
 export type { LayerNorm, LayerNormOptions } from './layer-norm';
 export type { Lstm, LstmOptions } from './lstm';
-export type { MergeMode, RecurrentLayer, RecurrentOptions } from './recurrent';
+export type { CheckpointEvery, MergeMode, RecurrentLayer, RecurrentOptions } from './recurrent';
 export type { SimpleRnn, SimpleRnnOptions } from './simple-rnn';
 export type { Initializer, Layer, LayerConfig, LayerOptions } from './layer';

@@ -1,5 +1,5 @@
 /** What all recurrent layers share: their options and shapes. The maths is the core's. */
-import { wrongKind } from '../errors';
+import { wrongKind, wrongValue } from '../errors';
 import { requireNumbers, requireSequence } from '../shapes';
 import type { Place, ValueShape } from '../shapes';
 import {
@@ -24,6 +24,9 @@ const MERGE_MODES = ['concat', 'sum', 'mul', 'ave'] as const;
  */
 export type MergeMode = (typeof MERGE_MODES)[number];
 
+/** How often training keeps the states: a number of steps, or as often as memory asks for. */
+export type CheckpointEvery = 'auto' | number;
+
 /** Options of every recurrent layer. */
 export interface RecurrentOptions extends LayerOptions {
   /** Size of the hidden state, and of the output of one direction. Required. */
@@ -47,6 +50,17 @@ export interface RecurrentOptions extends LayerOptions {
   returnSequences?: boolean;
   /** `predict` also returns the final states of this layer. Default false. */
   returnState?: boolean;
+  /**
+   * How often training keeps the states, for long sequences: every so many steps, or as `auto`
+   * chooses. In between only the output is kept (with `returnSequences`, or for the layer above),
+   * and the backward pass computes the rest again, a segment of steps at a time. The results are
+   * the same but for the rounding of the weights' gradients. Default: at every step, nothing is
+   * computed twice.
+   *
+   * `auto` leaves a layer alone whose states and gates take less than 64 MiB for the batch at hand
+   * (per direction and stacked layer), and cuts others into segments of about 16 MiB of gates.
+   */
+  checkpointEvery?: CheckpointEvery;
   /** Of the weights on the input. Default `glorotUniform`. */
   kernelInitializer?: Initializer;
   /** Of the weights on the hidden state. Default `orthogonal`. */
@@ -56,6 +70,9 @@ export interface RecurrentOptions extends LayerOptions {
   /** `torch`: all weights and biases uniform in ±1/√units, as PyTorch draws them. */
   init?: 'torch';
 }
+
+/** The longest sequence that the core takes. */
+const MAX_STEPS = 2 ** 31 - 1;
 
 /** The schema of {@link RecurrentOptions}. */
 export const recurrentSchema = {
@@ -73,6 +90,18 @@ export const recurrentSchema = {
   useBias: flag(true),
   returnSequences: flag(false),
   returnState: flag(false),
+  checkpointEvery: optional(
+    custom<CheckpointEvery>((value, label) => {
+      const expected = `"auto" or a number of steps, an integer from 1 to ${MAX_STEPS},`;
+      if (value === 'auto') return value;
+      if (typeof value === 'string') throw wrongValue(expected, label, value);
+      if (typeof value !== 'number') throw wrongKind(expected, label, value);
+      if (!Number.isInteger(value) || value < 1 || value > MAX_STEPS) {
+        throw wrongValue(expected, label, value);
+      }
+      return value;
+    }),
+  ),
   kernelInitializer: optional(initializer('glorotUniform')),
   recurrentInitializer: optional(initializer('orthogonal')),
   biasInitializer: optional(initializer('zeros')),

@@ -141,6 +141,12 @@ void Batch::assemble_inputs(const Dataset& data, const int32_t* samples, int64_t
     input_.tokens = tokens_.data();
   } else {
     const int64_t ld = padded(data.features);
+    if (count == 1 && ld == data.features) {
+      // The rows lie in the storage as they are wanted, and nobody writes to an input.
+      const float* stored = data.input_floats.data() + data.input_offset[samples[0]] * ld;
+      input_.floats = {const_cast<float*>(stored), rows, ld, ld};
+      return;
+    }
     floats_.reserve(rows * ld);
     input_.floats = {floats_.data(), rows, data.features, ld};
   }

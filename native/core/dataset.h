@@ -41,7 +41,8 @@ struct Dataset {
   void validate(const ValueShape& input, int64_t vocabulary, const ValueShape& output) const;
 };
 
-// Gathers samples into packed rows. Buffers only grow.
+// Gathers samples into packed rows. Buffers only grow. The input of a single sample whose rows need
+// no padding is the data's own storage, so the data must live as long as the batch is used.
 class Batch {
  public:
   // The samples' inputs and, unless the data has none, their targets in the order of the output's

@@ -16,13 +16,17 @@ constexpr int64_t kResidentFloats = 256 * 1024;
 
 }  // namespace
 
-void Recurrence::plan(Workspace& workspace, const Pass& pass) {
+void Recurrence::plan(Workspace& workspace, const Pass& pass, bool keep_outputs) {
   const CellInfo& cell = info(pass);
-  const int64_t rows = pass.geometry->rows();
   const int64_t batch = pass.geometry->batch();
   const int64_t units = weights_.units();
   const int64_t columns = cell.gates * padded(units);
   const Lifetime lifetime = pass.gradients ? Lifetime::kSaved : Lifetime::kScratch;
+  const int64_t gate_buffers = cell.split_gates != 0 ? 2 : 1;
+  const int64_t unit_buffers = cell.states + (cell.phases > 1 ? 1 : 0);
+  segments_.plan(*pass.geometry, reverse_, checkpoint_every_, pass.gradients,
+                 {columns, gate_buffers * columns + unit_buffers * padded(units)});
+  const int64_t rows = segments_.buffer_rows();
 
   workspace.want_spread(&gates_, rows, columns, lifetime);
   if (cell.split_gates != 0 && pass.gradients) {
@@ -35,8 +39,14 @@ void Recurrence::plan(Workspace& workspace, const Pass& pass) {
   sequence_is_running_ = !pass.gradients;
   for (int s = 0; s < cell.states; ++s) {
     const bool all_steps = s == 0 || pass.gradients;
-    workspace.want(&sequence_[s], all_steps ? rows : batch, units, Lifetime::kSaved);
+    windowed_[s] = segments_.cut() && (s == 0 ? !keep_outputs : pass.gradients);
+    workspace.want(&sequence_[s],
+                   !all_steps     ? batch
+                   : windowed_[s] ? rows
+                                  : pass.geometry->rows(),
+                   units, Lifetime::kSaved);
   }
+  plan_checkpoints(workspace, pass);
   gathered_ = {};
   if (!pass.gradients) return;
   if (!pass.geometry->dense()) workspace.want(&gathered_, rows, units, Lifetime::kScratch);
@@ -50,7 +60,7 @@ void Recurrence::plan(Workspace& workspace, const Pass& pass) {
 Recurrence::Split Recurrence::choose_split(const Pass& pass) const {
   const int64_t batch = pass.geometry->batch();
   const int64_t weights = info(pass).gates * weights_.units() * weights_.units();
-  const int threads = threads_for(pass.geometry->rows() * weights, pass.threads);
+  const int threads = threads_for(segment_.rows * weights, pass.threads);
   if (threads <= 1) return {};
   const int64_t needed = weights <= kResidentFloats ? kRowsPerThread : kRowsPerThreadLarge;
   if (batch >= needed * threads) return {threads, true};
@@ -72,9 +82,11 @@ Recurrence::Part Recurrence::part_of(const Pass& pass, const Split& split,
   // Rows are sorted by length: equal numbers of steps, not of rows.
   const auto boundary = [&](int index) {
     if (geometry.dense()) return geometry.batch() * index / member.size;
-    const int64_t share = geometry.rows() * index / member.size;
+    const int64_t share = segment_.rows * index / member.size;
     int64_t steps = 0, row = 0;
-    while (row < geometry.batch() && steps < share) steps += geometry.length(row++);
+    while (row < geometry.batch() && steps < share) {
+      steps += std::clamp(geometry.length(row++), segment_.begin, segment_.end) - segment_.begin;
+    }
     return index == member.size ? geometry.batch() : row;
   };
   return {boundary(member.index), boundary(member.index + 1), 0, panels};
@@ -93,26 +105,26 @@ int64_t Recurrence::continued(const Geometry& geometry, int64_t t) const {
 const float* Recurrence::state_before(const Geometry& geometry, size_t state, int64_t t,
                                       int64_t row) const {
   if (state > 0 && sequence_is_running_) return sequence_[state].row(row);
-  if (row < continuing(geometry, t)) return sequence_[state].row(geometry.row(row, step_before(t)));
+  if (row < continuing(geometry, t)) return sequence_row(geometry, state, step_before(t), row);
   return initial_[state].data() + row * padded(weights_.units());
 }
 
 float* Recurrence::state_after(const Geometry& geometry, size_t state, int64_t t,
                                int64_t row) const {
-  return sequence_[state].row(state > 0 && sequence_is_running_ ? row : geometry.row(row, t));
+  if (state > 0 && sequence_is_running_) return sequence_[state].row(row);
+  return sequence_row(geometry, state, t, row);
 }
 
-// body(t, phase, part) for all steps in processing order, or in the opposite one.
+// body(t, phase, part) for the segment's steps in processing order, or in the opposite one.
 template <class Body>
 void Recurrence::run_loop(const Pass& pass, bool backwards, const Body& body) const {
-  const int64_t steps = pass.geometry->steps();
   const int phases = info(pass).phases;
   const Split split = choose_split(pass);
   Barrier barrier;
   parallel_team(split.threads, [&](const Member& member) {
     const Part part = part_of(pass, split, member);
-    for (int64_t i = 0; i < steps; ++i) {
-      const int64_t t = reverse_ != backwards ? steps - 1 - i : i;
+    for (int64_t i = 0; i < segment_.end - segment_.begin; ++i) {
+      const int64_t t = reverse_ != backwards ? segment_.end - 1 - i : segment_.begin + i;
       for (int phase = 0; phase < phases; ++phase) {
         body(t, phase, part);
         if (!split.by_rows) barrier.wait(member);
@@ -121,49 +133,74 @@ void Recurrence::run_loop(const Pass& pass, bool backwards, const Body& body) co
   });
 }
 
-void Recurrence::forward_step(const Pass& pass, int64_t t, int phase, const Part& part) const {
+void Recurrence::forward_step(const Pass& pass, int64_t t, int phase, const Part& part,
+                              bool keep_gates) const {
   const Geometry& geometry = *pass.geometry;
-  const CellInfo& cell = info(pass);
   const int64_t end = std::min(part.row_end, geometry.active(t));
   const int64_t cut =
       std::clamp(continuing(geometry, t), part.row_begin, std::max(part.row_begin, end));
   for (const auto& [first, last] : {std::pair{part.row_begin, cut}, std::pair{cut, end}}) {
     if (first >= last) continue;
-    CellForwardArgs args{};
-    args.rows = last - first;
-    args.units = weights_.units();
+    CellForwardArgs args = forward_args(pass, t, first, last - first, phase);
     args.panel_begin = part.panel_begin;
     args.panel_end = part.panel_end;
-    args.phase = phase;
-    args.training = pass.gradients;
-    args.weights = weights_.recurrent_forward(phase);
-    args.recurrent_bias = weights_.recurrent_bias();
-    args.gates = gates_.row(geometry.row(first, t));
-    args.gates_ld = gates_.ld;
-    if (recurrent_gates_) args.recurrent_gates = recurrent_gates_.row(geometry.row(first, t));
-    if (operand_) args.operand = operand_.row(pass.gradients ? geometry.row(first, t) : first);
-    args.operand_ld = operand_.ld;
-    for (int s = 0; s < cell.states; ++s) {
-      args.previous[s] = state_before(geometry, s, t, first);
-      args.next[s] = state_after(geometry, s, t, first);
-    }
-    args.previous_ld = padded(weights_.units());
-    args.next_ld = padded(weights_.units());
+    args.training = keep_gates;
     pass.kernels->cell_forward[weights_.cell()](args);
   }
+}
+
+CellForwardArgs Recurrence::forward_args(const Pass& pass, int64_t t, int64_t first, int64_t rows,
+                                         int phase) const {
+  const Geometry& geometry = *pass.geometry;
+  CellForwardArgs args{};
+  args.rows = rows;
+  args.units = weights_.units();
+  args.phase = phase;
+  args.weights = weights_.recurrent_forward(phase);
+  args.recurrent_bias = weights_.recurrent_bias();
+  args.gates = gates_row(gates_, geometry, t, first);
+  args.gates_ld = gates_.ld;
+  if (recurrent_gates_) args.recurrent_gates = gates_row(recurrent_gates_, geometry, t, first);
+  if (operand_) {
+    args.operand =
+        operand_.row(pass.gradients ? geometry.row(first, t) - segment_.first_row : first);
+  }
+  args.operand_ld = operand_.ld;
+  for (int s = 0; s < info(pass).states; ++s) {
+    args.previous[s] = state_before(geometry, s, t, first);
+    args.next[s] = state_after(geometry, s, t, first);
+  }
+  args.previous_ld = padded(weights_.units());
+  args.next_ld = padded(weights_.units());
+  return args;
 }
 
 Matrix Recurrence::forward(const Pass& pass, const Matrix& x) {
   const Geometry& geometry = *pass.geometry;
   prepare_initial(geometry);
   if (geometry.rows() == 0) return sequence_[0];
-  multiply(*pass.kernels, pass.threads, x, weights_.input_forward(), weights_.input_bias(), false,
-           gates_);
+  segment_ = segments_.at(geometry, 0);
+  for (;;) {
+    const bool last = segment_.index + 1 == segments_.count();
+    forward_segment(pass, x, pass.gradients && last);
+    if (segments_.cut()) keep_finals(geometry);
+    if (last) return sequence_[0];
+    enter_next(pass);
+  }
+}
+
+void Recurrence::project_inputs(const Pass& pass, const Matrix& x) const {
+  multiply(*pass.kernels, pass.threads, rows_of(x, segment_.first_row, segment_.rows),
+           weights_.input_forward(), weights_.input_bias(), false, segment_gates(gates_));
   pass.check_cancel();
-  run_loop(pass, false,
-           [&](int64_t t, int phase, const Part& part) { forward_step(pass, t, phase, part); });
+}
+
+void Recurrence::forward_segment(const Pass& pass, const Matrix& x, bool keep_gates) {
+  project_inputs(pass, x);
+  run_loop(pass, false, [&](int64_t t, int phase, const Part& part) {
+    forward_step(pass, t, phase, part, keep_gates);
+  });
   pass.check_cancel();
-  return sequence_[0];
 }
 
 // ---- backward ---------------------------------------------------------------------------------
@@ -171,7 +208,6 @@ Matrix Recurrence::forward(const Pass& pass, const Matrix& x) {
 void Recurrence::backward_step(const Pass& pass, int64_t t, int phase, const Part& part) const {
   const Geometry& geometry = *pass.geometry;
   const CellInfo& cell = info(pass);
-  const Matrix& product_gates = recurrent_gates_ ? recurrent_gates_ : gates_;
   const int64_t end = std::min(part.row_end, geometry.active(t));
   // Rows differ in where their state came from and in whether a later step sends gradients.
   const int64_t from = continuing(geometry, t);
@@ -188,11 +224,11 @@ void Recurrence::backward_step(const Pass& pass, int64_t t, int phase, const Par
     args.panel_end = part.panel_end;
     args.phase = phase;
     args.weights = weights_.recurrent_backward(phase);
-    if (first < to) args.following = product_gates.row(geometry.row(first, step_after(t)));
-    args.following_ld = product_gates.ld;
-    args.gates = gates_.row(geometry.row(first, t));
+    if (first < to) args.following = gates_row(product_gates(), geometry, step_after(t), first);
+    args.following_ld = product_gates().ld;
+    args.gates = gates_row(gates_, geometry, t, first);
     args.gates_ld = gates_.ld;
-    if (recurrent_gates_) args.recurrent_gates = recurrent_gates_.row(geometry.row(first, t));
+    if (recurrent_gates_) args.recurrent_gates = gates_row(recurrent_gates_, geometry, t, first);
     if (dy_) args.dy = dy_.row(geometry.row(first, t));
     args.dy_ld = dy_.ld;
     for (int s = 0; s < cell.states; ++s) {
@@ -218,51 +254,70 @@ void Recurrence::backward(const Pass& pass, const ParamTable& params, const Matr
   initial_gradient_pending_ = true;
   if (pass.geometry->rows() == 0) return;
   dy_ = dy;
-  run_loop(pass, true,
-           [&](int64_t t, int phase, const Part& part) { backward_step(pass, t, phase, part); });
-  pass.check_cancel();
-  weight_gradients(pass, params, x);
-  pass.check_cancel();
-  if (dx)
-    multiply(*pass.kernels, pass.threads, gates_, weights_.input_backward(), nullptr, accumulate_dx,
-             dx);
+  for (;;) {
+    run_loop(pass, true,
+             [&](int64_t t, int phase, const Part& part) { backward_step(pass, t, phase, part); });
+    pass.check_cancel();
+    weight_gradients(pass, params, rows_of(x, segment_.first_row, segment_.rows));
+    pass.check_cancel();
+    if (dx) {
+      multiply(*pass.kernels, pass.threads, segment_gates(gates_), weights_.input_backward(),
+               nullptr, accumulate_dx, rows_of(dx, segment_.first_row, segment_.rows));
+    }
+    if (segment_.index == 0) return;
+    return_to_previous(pass, x);
+  }
 }
 
-// The states before each step, row by row as the gates.
+// The states before each step of the segment, row by row as the gates.
 void Recurrence::gather_previous(const Pass& pass) {
   const Geometry& geometry = *pass.geometry;
   const size_t bytes = weights_.units() * sizeof(float);
-  parallel_for(threads_for(geometry.rows() * weights_.units(), pass.threads), geometry.steps(), 1,
-               [&](int64_t begin, int64_t end) {
-                 for (int64_t t = begin; t < end; ++t) {
+  parallel_for(threads_for(segment_.rows * weights_.units(), pass.threads),
+               segment_.end - segment_.begin, 1, [&](int64_t begin, int64_t end) {
+                 for (int64_t t = segment_.begin + begin; t < segment_.begin + end; ++t) {
                    for (int64_t b = 0; b < geometry.active(t); ++b) {
-                     std::memcpy(gathered_.row(geometry.row(b, t)), state_before(geometry, 0, t, b),
-                                 bytes);
+                     std::memcpy(gathered_.row(geometry.row(b, t) - segment_.first_row),
+                                 state_before(geometry, 0, t, b), bytes);
                    }
                  }
                });
 }
 
+// Of the recurrent weights: the rows of the segment that have a state before them, and that state.
+TnProduct Recurrence::recurrent_product(const Pass& pass, const ParamTable& params) {
+  const Geometry& geometry = *pass.geometry;
+  const int64_t units = weights_.units();
+  TnProduct product{{}, params.gradient(weights_.weight_hh()), units};
+  if (!geometry.dense()) {
+    gather_previous(pass);
+    product.b = rows_of(gathered_, 0, segment_.rows);
+    return product;
+  }
+  // The states before the steps of a dense batch are the outputs, shifted by one step.
+  const bool begins = segment_.begin == 0, ends = segment_.end == geometry.steps();
+  const int64_t begin = segment_.begin + (begins && !reverse_ ? 1 : 0);
+  const int64_t end = segment_.end - (ends && reverse_ ? 1 : 0);
+  product.first = (begin - segment_.begin) * geometry.batch();
+  if (begin < end) {
+    product.b = {sequence_row(geometry, 0, step_before(begin), 0), (end - begin) * geometry.batch(),
+                 units, padded(units)};
+  }
+  return product;
+}
+
+// Adds the segment's share to the gradients of weights and biases. x: the segment's rows.
 void Recurrence::weight_gradients(const Pass& pass, const ParamTable& params, const Matrix& x) {
   const Geometry& geometry = *pass.geometry;
   const Kernels& kernels = *pass.kernels;
   const int64_t units = weights_.units();
   const int64_t bias_size = info(pass).gates * units;
-  const int phases = info(pass).phases;
-  float* recurrent_gradient = params.gradient(weights_.weight_hh());
+  const bool two_phases = info(pass).phases > 1;
+  const Matrix gates = segment_gates(gates_), recurrent_gates = segment_gates(product_gates());
   const int32_t* map = weights_.gate_map().data();
-  const int32_t* recurrent_map = phases == 1 ? map : weights_.phase_columns(0).data();
-
-  // The states before the steps of a dense batch are the outputs, shifted by one step.
-  const int64_t batch = geometry.batch(), later = geometry.rows() - batch;
-  TnProduct recurrent{gathered_, recurrent_gradient, units};
-  if (geometry.dense()) {
-    recurrent.b = {sequence_[0].row(reverse_ ? batch : 0), later, units, sequence_[0].ld};
-    recurrent.first = reverse_ ? 0 : batch;
-  } else {
-    gather_previous(pass);
-  }
+  const int32_t* recurrent_map = two_phases ? weights_.phase_columns(0).data() : map;
   const TnProduct input{x, params.gradient(weights_.weight_ih()), weights_.inputs()};
+  const TnProduct recurrent = recurrent_product(pass, params);
 
   float* sums = weights_.use_bias() ? bias_sums_ : nullptr;
   const auto clear_sums = [&] {
@@ -272,133 +327,31 @@ void Recurrence::weight_gradients(const Pass& pass, const ParamTable& params, co
     if (sums != nullptr) kernels.add(params.gradient(bias), sums, bias_size);
   };
   clear_sums();
-  if (!recurrent_gates_ && recurrent_map == map) {
-    multiply_tn(kernels, pass.threads, gates_, {input, recurrent}, map, true, sums, tn_scratch_);
+  if (!recurrent_gates_ && !two_phases) {
+    multiply_tn(kernels, pass.threads, gates, {input, recurrent}, map, true, sums, tn_scratch_);
     add_sums(weights_.bias_ih());
-    add_sums(weights_.bias_hh());
   } else {
-    multiply_tn(kernels, pass.threads, gates_, {input}, map, true, sums, tn_scratch_);
+    multiply_tn(kernels, pass.threads, gates, {input}, map, true, sums, tn_scratch_);
     add_sums(weights_.bias_ih());
     if (recurrent_gates_) clear_sums();
-    multiply_tn(kernels, pass.threads, recurrent_gates_ ? recurrent_gates_ : gates_, {recurrent},
-                recurrent_map, true, recurrent_gates_ ? sums : nullptr, tn_scratch_);
-    add_sums(weights_.bias_hh());
+    multiply_tn(kernels, pass.threads, recurrent_gates, {recurrent}, recurrent_map, true,
+                recurrent_gates_ ? sums : nullptr, tn_scratch_);
   }
-  if (geometry.dense() && !initial_zero_) {
-    const Matrix& gates = recurrent_gates_ ? recurrent_gates_ : gates_;
-    const Matrix first{gates.row(reverse_ ? later : 0), batch, gates.cols, gates.ld};
-    const Matrix initial{initial_[0].data(), batch, units, padded(units)};
-    multiply_tn(kernels, pass.threads, first, {{initial, recurrent_gradient, units}}, recurrent_map,
-                true, nullptr, tn_scratch_);
+  add_sums(weights_.bias_hh());
+
+  const bool first_in_order = segment_.index == 0;
+  if (geometry.dense() && first_in_order && !initial_zero_) {
+    const int64_t t = reverse_ ? geometry.steps() - 1 : 0;
+    const Matrix rows{gates_row(product_gates(), geometry, t, 0), geometry.batch(), gates.cols,
+                      gates.ld};
+    const Matrix initial{initial_[0].data(), geometry.batch(), units, padded(units)};
+    multiply_tn(kernels, pass.threads, rows, {{initial, recurrent.c, units}}, recurrent_map, true,
+                nullptr, tn_scratch_);
   }
-  if (phases > 1) {
-    multiply_tn(kernels, pass.threads, gates_, {{operand_, recurrent_gradient, units}},
+  if (two_phases) {
+    multiply_tn(kernels, pass.threads, gates,
+                {{rows_of(operand_, 0, segment_.rows), recurrent.c, units}},
                 weights_.phase_columns(1).data(), true, nullptr, tn_scratch_);
-  }
-}
-
-// ---- states -------------------------------------------------------------------------------------
-
-namespace {
-
-// Copies rows of `units` floats from batch order into sorted, padded rows; zeros for a null source.
-void load_rows(const Geometry& geometry, const float* source, int64_t units, AlignedBuffer& to) {
-  const int64_t ld = padded(units);
-  to.reserve(geometry.batch() * ld);
-  if (source == nullptr) {
-    std::memset(to.data(), 0, geometry.batch() * ld * sizeof(float));
-    return;
-  }
-  for (int64_t b = 0; b < geometry.batch(); ++b) {
-    float* row = to.data() + b * ld;
-    std::memcpy(row, source + geometry.batch_row(b) * units, units * sizeof(float));
-    std::fill(row + units, row + ld, 0.0f);
-  }
-}
-
-}  // namespace
-
-void Recurrence::set_initial(const Geometry& geometry, size_t state, const float* source) {
-  load_rows(geometry, source, weights_.units(), initial_[state]);
-  initial_set_[state] = source != nullptr;
-}
-
-void Recurrence::prepare_initial(const Geometry& geometry) {
-  initial_zero_ = true;
-  for (int s = 0; s < kMaxStates && (s == 0 || sequence_[s]); ++s) {
-    if (initial_set_[s]) {
-      initial_zero_ = false;
-    } else {
-      load_rows(geometry, nullptr, weights_.units(), initial_[s]);
-    }
-    initial_set_[s] = false;
-    if (s > 0 && sequence_is_running_) {
-      std::memcpy(sequence_[s].data, initial_[s].data(),
-                  geometry.batch() * padded(weights_.units()) * sizeof(float));
-    }
-  }
-}
-
-void Recurrence::get_final(const Geometry& geometry, size_t state, float* destination) const {
-  const int64_t units = weights_.units();
-  for (int64_t b = 0; b < geometry.batch(); ++b) {
-    const int64_t length = geometry.length(b);
-    const float* row = state > 0 && sequence_is_running_ ? sequence_[state].row(b)
-                       : length == 0
-                           ? initial_[state].data() + b * padded(units)
-                           : sequence_[state].row(geometry.row(b, reverse_ ? 0 : length - 1));
-    std::memcpy(destination + geometry.batch_row(b) * units, row, units * sizeof(float));
-  }
-}
-
-const float* Recurrence::last_output(const Geometry& geometry, int64_t b) const {
-  const int64_t length = geometry.length(b);
-  return length == 0 ? nullptr : sequence_[0].row(geometry.row(b, reverse_ ? 0 : length - 1));
-}
-
-void Recurrence::set_final_gradient(const Geometry& geometry, size_t state, const float* source) {
-  load_rows(geometry, source, weights_.units(), dstate_[state]);
-  dstate_set_[state] = true;
-}
-
-void Recurrence::add_final_gradient(const Geometry& geometry, const Matrix& dy) {
-  if (!dstate_set_[0]) set_final_gradient(geometry, 0, nullptr);
-  for (int64_t b = 0; b < geometry.batch() && geometry.length(b) > 0; ++b) {
-    float* row = dstate_[0].data() + b * padded(weights_.units());
-    for (int64_t j = 0; j < weights_.units(); ++j) row[j] += dy.row(b)[j];
-  }
-}
-
-// The last product of the backward pass, needed only when somebody asks for these gradients.
-void Recurrence::finish_initial_gradient() {
-  if (!initial_gradient_pending_) return;
-  initial_gradient_pending_ = false;
-  const Geometry& geometry = *pass_.geometry;
-  const Matrix& product_gates = recurrent_gates_ ? recurrent_gates_ : gates_;
-  const int64_t ld = padded(weights_.units());
-  const ScopedFlushDenormals flush;
-  for (int64_t t = 0; t < geometry.steps(); ++t) {
-    const int64_t first = continuing(geometry, t), last = geometry.active(t);
-    if (first >= last) continue;
-    CellBackwardArgs args{};
-    args.rows = last - first;
-    args.units = weights_.units();
-    args.panel_end = ld / pass_.kernels->width;
-    args.weights = weights_.recurrent_backward(0);
-    args.following = product_gates.row(geometry.row(first, t));
-    args.following_ld = product_gates.ld;
-    args.dstate[0] = dstate_[0].data() + first * ld;
-    args.dstate_ld = ld;
-    pass_.kernels->cell_backward[weights_.cell()](args);
-  }
-}
-
-void Recurrence::get_initial_gradient(const Geometry& geometry, size_t state, float* destination) {
-  finish_initial_gradient();
-  const int64_t units = weights_.units();
-  for (int64_t b = 0; b < geometry.batch(); ++b) {
-    std::memcpy(destination + geometry.batch_row(b) * units,
-                dstate_[state].data() + b * padded(units), units * sizeof(float));
   }
 }
 

@@ -7,21 +7,26 @@
 #include "core/arena.h"
 #include "core/layer.h"
 #include "core/parallel.h"
+#include "core/recurrence_segments.h"
 #include "core/recurrent_weights.h"
 
 namespace ostinato {
 
 class Recurrence {
  public:
-  Recurrence(const RecurrentWeights& weights, bool reverse)
-      : weights_(weights), reverse_(reverse) {}
+  // checkpoint_every: steps, kCheckpointNever or kCheckpointAuto.
+  Recurrence(const RecurrentWeights& weights, bool reverse, int64_t checkpoint_every)
+      : weights_(weights), reverse_(reverse), checkpoint_every_(checkpoint_every) {}
 
-  void plan(Workspace& workspace, const Pass& pass);
+  // keep_outputs: whether somebody reads the outputs of all steps, not of the last ones only.
+  void plan(Workspace& workspace, const Pass& pass, bool keep_outputs);
 
-  // Projects the inputs [N, I] of all steps in one product, then walks the steps. The output
-  // [N, H] is valid until the next forward.
+  // Segment by segment: projects the inputs [N, I] of its steps in one product, then walks the
+  // steps. The output [N, H] is valid until the next forward; without `keep_outputs` nobody may
+  // read it.
   Matrix forward(const Pass& pass, const Matrix& x);
 
+  // Segments from the last to the first, each but the last after its forward steps were run again.
   // dy: gradient of the output [N, H], or empty; set_final_gradient adds to it. Adds to the
   // gradients of the parameters; writes dx [N, I] (adds to it when accumulate_dx) unless empty.
   void backward(const Pass& pass, const ParamTable& params, const Matrix& x, const Matrix& dy,
@@ -64,25 +69,72 @@ class Recurrence {
 
   const float* state_before(const Geometry& geometry, size_t state, int64_t t, int64_t row) const;
   float* state_after(const Geometry& geometry, size_t state, int64_t t, int64_t row) const;
+  // Rows of step t in buffers that may hold the current segment only.
+  float* sequence_row(const Geometry& geometry, size_t state, int64_t t, int64_t row) const {
+    return sequence_[state].row(geometry.row(row, t) -
+                                (windowed_[state] ? segment_.state_base : 0));
+  }
+  float* gates_row(const Matrix& gates, const Geometry& geometry, int64_t t, int64_t row) const {
+    return gates.row(geometry.row(row, t) - segment_.gate_base);
+  }
+  // The rows of the current segment.
+  Matrix segment_gates(const Matrix& gates) const {
+    return rows_of(gates, segment_.first_row - segment_.gate_base, segment_.rows);
+  }
+  const Matrix& product_gates() const { return recurrent_gates_ ? recurrent_gates_ : gates_; }
+  static Matrix rows_of(const Matrix& matrix, int64_t first, int64_t count) {
+    return {matrix.row(first), count, matrix.cols, matrix.ld};
+  }
 
   template <class Body>
   void run_loop(const Pass& pass, bool backwards, const Body& body) const;
-  void forward_step(const Pass& pass, int64_t t, int phase, const Part& part) const;
+  void project_inputs(const Pass& pass, const Matrix& x) const;
+  void forward_segment(const Pass& pass, const Matrix& x, bool keep_gates);
+  void forward_step(const Pass& pass, int64_t t, int phase, const Part& part,
+                    bool keep_gates) const;
+  // The arguments for `rows` rows from row `first` of step t on, but for panels and `training`.
+  CellForwardArgs forward_args(const Pass& pass, int64_t t, int64_t first, int64_t rows,
+                               int phase) const;
   void backward_step(const Pass& pass, int64_t t, int phase, const Part& part) const;
   void finish_initial_gradient();
+  void finish_initial_gradient_of_segment();
 
   void prepare_initial(const Geometry& geometry);
   void gather_previous(const Pass& pass);
+  TnProduct recurrent_product(const Pass& pass, const ParamTable& params);
   void weight_gradients(const Pass& pass, const ParamTable& params, const Matrix& x);
+
+  // ---- from segment to segment (recurrence_checkpoints.cc) ----
+  void plan_checkpoints(Workspace& workspace, const Pass& pass);
+  // Forward: makes the next segment the current one; keeps the states at its beginning.
+  void enter_next(const Pass& pass);
+  // Backward: makes the segment before the current one, which is done, the current one and runs its
+  // forward steps again.
+  void return_to_previous(const Pass& pass, const Matrix& x);
+  Matrix checkpoint(size_t state, int64_t index) const;
+  // Whether the states of all steps are kept, not those of one segment only.
+  bool all_states_known(const Pass& pass) const;
+  // The gates of the segment again, when the states of all its steps are known.
+  void recompute_gates(const Pass& pass, const Matrix& x) const;
+  void load_checkpoints(const Pass& pass);
+  void keep_finals(const Geometry& geometry);
 
   const RecurrentWeights& weights_;
   const bool reverse_;
+  const int64_t checkpoint_every_;
 
-  Matrix gates_, recurrent_gates_;    // [N, G Hp]
-  Matrix operand_;                    // [N, H], or [B, H] without gradients
+  // S stands for Segments::buffer_rows().
+  Segments segments_;
+  Segment segment_;                   // the one that lies in the buffers
+  Matrix gates_, recurrent_gates_;    // [S, G Hp]
+  Matrix operand_;                    // [S, H], or [B, H] without gradients
   Matrix sequence_[kMaxStates];       // [N, H]; states but the first are [B, H] without gradients
   bool sequence_is_running_ = false;  // … and are overwritten from step to step
-  Matrix gathered_;                   // [N, H]: states before each step, of a ragged batch
+  bool windowed_[kMaxStates] = {};    // … or a sequence is [S, H], of one segment only
+  Matrix checkpoints_[kMaxStates];    // of windowed ones, before each segment but the first: [B, H]
+  Matrix final_[kMaxStates];          // of windowed ones: [B, H], sorted rows with steps
+  Matrix repeated_;                   // [S, H]: outputs that are computed again and not needed
+  Matrix gathered_;                   // [S, H]: states before each step, of a ragged batch
   float* tn_scratch_ = nullptr;
   float* bias_sums_ = nullptr;
   Matrix dy_;  // of the running backward

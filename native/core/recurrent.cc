@@ -20,6 +20,15 @@ int find_cell(const std::string& name) {
   return -1;
 }
 
+int64_t checkpoint_option(const LayerConfig& config) {
+  const auto given = config.options.find("checkpointEvery");
+  if (given == config.options.end()) return kCheckpointNever;
+  if (const std::string* text = std::get_if<std::string>(&given->second); text && *text == "auto") {
+    return kCheckpointAuto;
+  }
+  return positive_option(config, "checkpointEvery");
+}
+
 }  // namespace
 
 bool is_recurrent(const std::string& type) { return find_cell(type) >= 0; }
@@ -38,7 +47,8 @@ Recurrent::Recurrent(const LayerConfig& config)
       use_bias_(config.flag("useBias", true)),
       return_sequences_(config.flag("returnSequences", false)),
       merge_mode_(parse_merge_mode(config.text("mergeMode", "concat"))),
-      dropout_(static_cast<float>(range_option(config, "dropout", 0.0, 0.0, 1.0))) {
+      dropout_(static_cast<float>(range_option(config, "dropout", 0.0, 0.0, 1.0))),
+      checkpoint_every_(checkpoint_option(config)) {
   if (layers_ < 1 || layers_ > 64) {
     throw Error("ERR_INVALID_ARGUMENT", "Expected 1 to 64 for \"layers\" of layer \"" +
                                             config.name + "\" but received " +

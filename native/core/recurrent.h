@@ -16,7 +16,8 @@ bool is_recurrent(const std::string& type);
 
 // Options: units, layers (1), bidirectional (false), mergeMode ("concat"), goBackwards (false; only
 // without bidirectional), dropout (0; between the stacked layers), useBias (true), returnSequences
-// (false), kernelInitializer, recurrentInitializer, biasInitializer, unitBiasGate (-1).
+// (false), kernelInitializer, recurrentInitializer, biasInitializer, unitBiasGate (-1),
+// checkpointEvery (absent: never; "auto", or a number of steps: see core/recurrence_segments.h).
 //
 // Parameters, PyTorch's: weight_ih_l{k}, weight_hh_l{k}, bias_ih_l{k}, bias_hh_l{k}, each with the
 // suffix _reverse for the second direction. States: the cell's, slot = layer * directions +
@@ -43,6 +44,7 @@ class Recurrent : public Layer {
   bool go_backwards() const { return go_backwards_; }
   bool return_sequences() const { return return_sequences_; }
   float dropout() const { return dropout_; }
+  int64_t checkpoint_every() const { return checkpoint_every_; }
   int64_t output_features() const {
     return bidirectional_ && merge_mode_ == MergeMode::kConcat ? 2 * units_ : units_;
   }
@@ -56,6 +58,7 @@ class Recurrent : public Layer {
   bool bidirectional_, go_backwards_, use_bias_, return_sequences_;
   MergeMode merge_mode_;
   float dropout_;
+  int64_t checkpoint_every_;
   RecurrentInit init_;
   std::vector<RecurrentWeights> weights_;  // [layers * directions]
 };

@@ -11,7 +11,7 @@ RecurrentRun::RecurrentRun(const Recurrent& layer) : layer_(layer), levels_(laye
   recurrences_.reserve(slots);
   for (size_t slot = 0; slot < slots; ++slot) {
     const bool reverse = layer.go_backwards() || slot % layer.directions() == 1;
-    recurrences_.emplace_back(layer.weights(slot), reverse);
+    recurrences_.emplace_back(layer.weights(slot), reverse, layer.checkpoint_every());
   }
 }
 
@@ -21,7 +21,7 @@ void RecurrentRun::plan_level(Workspace& workspace, const Pass& pass, size_t lev
   const int64_t rows = last_step ? pass.geometry->batch() : pass.geometry->rows();
   const bool combines = layer_.bidirectional() && layer_.merge_mode() != MergeMode::kConcat;
   for (int direction = 0; direction < layer_.directions(); ++direction) {
-    recurrence(level, direction).plan(workspace, pass);
+    recurrence(level, direction).plan(workspace, pass, !last_step);
     if (last_step) workspace.want(&it.output[direction], rows, layer_.units(), Lifetime::kSaved);
     if (pass.gradients && combines) {
       workspace.want(&it.gradient[direction], rows, layer_.units(), Lifetime::kScratch);
@@ -30,8 +30,8 @@ void RecurrentRun::plan_level(Workspace& workspace, const Pass& pass, size_t lev
   const int64_t features = layer_.output_features();
   if (layer_.bidirectional()) workspace.want(&it.merged, rows, features, Lifetime::kSaved);
   if (!is_top(level) && drops(pass)) workspace.want(&it.dropped, rows, features, Lifetime::kSaved);
-  if (level > 0 && pass.gradients) {
-    workspace.want(&it.dinput, pass.geometry->rows(), features, Lifetime::kScratch);
+  if (level > 0 && level <= 2 && pass.gradients) {
+    workspace.want(&dinput_[level % 2], pass.geometry->rows(), features, Lifetime::kScratch);
   }
 }
 
@@ -123,7 +123,7 @@ void RecurrentRun::backward(const Pass& pass, const ParamTable& params, const Va
       merge_backward(pass, layer_.merge_mode(), it.output[0], it.output[1], dy, gradient[0],
                      gradient[1]);
     }
-    const Matrix& dinput = level > 0 ? it.dinput : dx;
+    const Matrix& dinput = level > 0 ? dinput_[level % 2] : dx;
     const bool last_step = is_top(level) && !layer_.return_sequences();
     for (int direction = 0; direction < layer_.directions(); ++direction) {
       Recurrence& run = recurrence(level, direction);

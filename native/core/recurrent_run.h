@@ -30,7 +30,6 @@ class RecurrentRun : public LayerRun {
     Matrix dropped;      // input of the next level, when dropout is on
     Matrix input;        // what this level read
     Matrix gradient[2];  // of output
-    Matrix dinput;       // of input; the bottom level writes the layer's dx instead
   };
 
   bool is_top(size_t level) const { return level + 1 == levels_.size(); }
@@ -45,6 +44,9 @@ class RecurrentRun : public LayerRun {
 
   const Recurrent& layer_;
   std::vector<Level> levels_;
+  // Of a level's input. A level reads one gradient and writes another, so two blocks do for all;
+  // the bottom level writes the layer's dx instead.
+  Matrix dinput_[2];
   mutable std::vector<Recurrence> recurrences_;  // initial gradients are finished when asked for
   Matrix reversed_, dreversed_;                  // goBackwards: the output, its gradient
 };

@@ -91,6 +91,34 @@ TEST(Allocations, NoneInSteadyStateTraining) {
   }
 }
 
+TEST(Allocations, NoneInSteadyStateTrainingWithCheckpoints) {
+  Dataset full = language_data(16, 24), ragged = language_data(16, 24);
+  reference::RandomSource random(3);
+  for (int32_t& length : ragged.length) length = static_cast<int32_t>(random.index(25));
+  const std::vector<int32_t> samples = all_samples(full);
+  for (const int threads : kThreads) {
+    auto network = make_network(
+        *available_kernels().back(), {1, true, true},
+        {layer("embedding", {{"inputDim", static_cast<double>(kVocabulary)}, {"units", 10.0}}),
+         layer("lstm", {{"units", 64.0},
+                        {"layers", 3.0},
+                        {"bidirectional", true},
+                        {"checkpointEvery", 5.0},
+                        {"returnSequences", true}}),
+         layer("dense", {{"units", static_cast<double>(kVocabulary)}})});
+    Trainer trainer(network, language_loss(), OptimizerConfig{});
+    const auto step = [&](int i) {
+      trainer.step(i % 2 ? full : ragged, samples.data(), 16, 0.01, true, false, threads, nullptr);
+    };
+    for (int i = 0; i < 4; ++i) step(i);
+    EXPECT_EQ(allocations_of([&] {
+                for (int i = 0; i < 4; ++i) step(i);
+              }),
+              0)
+        << threads << " threads";
+  }
+}
+
 TEST(Allocations, NoneInAStreamingStep) {
   for (const Kernels* kernels : available_kernels()) {
     Session session(language_model(*kernels), 3);

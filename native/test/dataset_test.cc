@@ -170,6 +170,26 @@ TEST(Batch, MaskedDenseTargetsAreZeros) {
   EXPECT_EQ(vector_of(batch.targets().dense), (reference::Vector{0, 3}));
 }
 
+TEST(Batch, ASingleSampleOfWholeRowsIsNotCopied) {
+  for (const int64_t features : {16, 3}) {
+    Dataset data;
+    data.features = features;
+    for (int64_t i = 0; i < 5 * features; ++i) data.input_floats.push_back(static_cast<float>(i));
+    data.input_offset = {0, 2};
+    data.length = {2, 3};
+    const int32_t second = 1;
+    Batch batch;
+    batch.assemble_inputs(data, &second, 1);
+    const Matrix& x = batch.input().floats;
+    EXPECT_EQ(batch.geometry().rows(), 3);
+    EXPECT_EQ(x.rows, 3);
+    EXPECT_EQ(x.data == data.input_floats.data() + 2 * features, features == 16);
+    for (int64_t t = 0; t < 3; ++t) {
+      EXPECT_EQ(x.row(t)[1], static_cast<float>((t + 2) * features + 1));
+    }
+  }
+}
+
 TEST(Batch, InputsAloneLeaveNoTargets) {
   Batch batch;
   const int32_t samples[] = {0, 1};

@@ -6,9 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "core/executor.h"
 #include "reference/random_problem.h"
-#include "test/core_problem.h"
+#include "test/core_recurrent.h"
 
 namespace ostinato::test {
 namespace {
@@ -22,134 +21,6 @@ struct Case {
 };
 
 std::ostream& operator<<(std::ostream& out, const Case& it) { return out << it.name; }
-
-const char* merge_name(reference::Merge merge) {
-  switch (merge) {
-    case reference::Merge::kConcat:
-      return "concat";
-    case reference::Merge::kSum:
-      return "sum";
-    case reference::Merge::kMul:
-      return "mul";
-    case reference::Merge::kAve:
-      return "ave";
-  }
-  return "";
-}
-
-LayerConfig layer_of(const reference::RecurrentConfig& config) {
-  return layer(config.cell,
-               {{"units", static_cast<double>(config.units)},
-                {"layers", static_cast<double>(config.layers)},
-                {"bidirectional", config.bidirectional},
-                {"mergeMode", std::string(merge_name(config.merge))},
-                {"goBackwards", config.go_backwards},
-                {"useBias", config.use_bias},
-                {"returnSequences", config.return_sequences}},
-               "rnn");
-}
-
-// One execution of a problem by the core.
-class CoreRun {
- public:
-  CoreRun(const Kernels& kernels, const reference::RecurrentProblem& problem, int threads)
-      : problem_(problem),
-        inputs_(static_cast<int64_t>(problem.config.inputs)),
-        network_(make_network(kernels, {inputs_, true, false}, {layer_of(problem.config)})),
-        executor_(network_),
-        threads_(threads) {
-    for (const ParamEntry& entry : network_->params().entries()) {
-      const reference::Vector& values = problem.params.at(entry.name.substr(4));
-      std::copy(values.begin(), values.end(), network_->params().values() + entry.offset);
-    }
-    network_->params().touch();
-    const auto batch = static_cast<int64_t>(problem.input.batch);
-    std::vector<int32_t> lengths(problem.input.lengths.begin(), problem.input.lengths.end());
-    geometry_.assign(batch, static_cast<int64_t>(problem.input.steps),
-                     lengths.empty() ? nullptr : lengths.data());
-  }
-
-  void run() {
-    Rows x = pack(problem_.input.x, inputs_, true);
-    for (size_t i = 0; i < executor_.states().size(); ++i) {
-      const auto found = problem_.input.initial.find(executor_.states()[i].info.name);
-      if (found == problem_.input.initial.end()) continue;
-      initial_.emplace_back(found->second.begin(), found->second.end());
-      executor_.set_initial_state(i, initial_.back().data());
-    }
-    RunOptions options;
-    options.threads = threads_;
-    options.gradients = true;
-    options.input_gradient = true;
-    const Value output = executor_.forward(geometry_, floats(x), options);
-    const bool timed = problem_.config.return_sequences;
-    y = unpack(output.floats, timed);
-    for (size_t i = 0; i < executor_.states().size(); ++i) {
-      const StateInfo& info = executor_.states()[i].info;
-      std::vector<float> values(info.slots * geometry_.batch() * info.features);
-      executor_.get_final_state(i, values.data());
-      final_states[info.name].assign(values.begin(), values.end());
-      const reference::Vector& upstream = problem_.upstream.final_states.at(info.name);
-      final_gradient_.emplace_back(upstream.begin(), upstream.end());
-      executor_.set_final_state_gradient(i, final_gradient_.back().data());
-    }
-    Rows dy = pack(problem_.upstream.y, static_cast<int64_t>(problem_.config.features()), timed);
-    dx = unpack(executor_.backward(dy.view), true);
-    for (size_t i = 0; i < executor_.states().size(); ++i) {
-      const StateInfo& info = executor_.states()[i].info;
-      std::vector<float> values(info.slots * geometry_.batch() * info.features);
-      executor_.get_initial_state_gradient(i, values.data());
-      initial_gradients[info.name].assign(values.begin(), values.end());
-    }
-    for (const ParamEntry& entry : network_->params().entries()) {
-      gradients[entry.name.substr(4)] =
-          vector_of(network_->params().gradients() + entry.offset, entry.size);
-    }
-  }
-
-  reference::Vector y, dx;
-  reference::NamedVectors final_states, initial_gradients, gradients;
-
- private:
-  // Batch-first values to the core's rows and back.
-  template <class Fn>
-  void each_row(bool timed, const Fn& fn) const {
-    for (int64_t b = 0; b < geometry_.batch(); ++b) {
-      const auto row = static_cast<size_t>(geometry_.batch_row(b));
-      if (!timed) fn(b, row);
-      for (int64_t t = 0; timed && t < geometry_.length(b); ++t) {
-        fn(geometry_.row(b, t), row * problem_.input.steps + static_cast<size_t>(t));
-      }
-    }
-  }
-  Rows pack(const reference::Vector& values, int64_t cols, bool timed) const {
-    Rows rows(timed ? geometry_.rows() : geometry_.batch(), cols);
-    each_row(timed, [&](int64_t to, size_t from) {
-      for (int64_t j = 0; j < cols; ++j) {
-        rows.view.row(to)[j] = static_cast<float>(values.at(from * static_cast<size_t>(cols) + j));
-      }
-    });
-    return rows;
-  }
-  reference::Vector unpack(const Matrix& rows, bool timed) const {
-    const size_t count = problem_.input.batch * (timed ? problem_.input.steps : 1);
-    reference::Vector values(count * static_cast<size_t>(rows.cols), 0.0);
-    each_row(timed, [&](int64_t from, size_t to) {
-      for (int64_t j = 0; j < rows.cols; ++j) {
-        values[to * static_cast<size_t>(rows.cols) + j] = rows.row(from)[j];
-      }
-    });
-    return values;
-  }
-
-  const reference::RecurrentProblem& problem_;
-  int64_t inputs_;
-  std::shared_ptr<Network> network_;
-  Executor executor_;
-  int threads_;
-  Geometry geometry_;
-  std::vector<std::vector<float>> initial_, final_gradient_;
-};
 
 std::vector<Case> all_cases() {
   std::vector<Case> cases;
