@@ -2,7 +2,7 @@
  * Reads a batch of samples, dense or ragged, into flat storage: sample i has `lengths[i]` rows of
  * `features` numbers that begin at row `offsets[i]`.
  */
-import { shapeMismatch, wrongKind, wrongValue } from '../errors';
+import { kindOf, shapeMismatch, wrongKind, wrongValue } from '../errors';
 import { copyFloats, copyIntegers, isNumericArray, isShaped, readShaped } from './arrays';
 import type { FlatNumbers } from './arrays';
 
@@ -18,6 +18,7 @@ export interface RowsWanted {
 
 /** Samples in flat storage. */
 export interface Rows {
+  /** May be the caller's own memory: to be read before other code runs, never written. */
   data: Float32Array | Int32Array;
   samples: number;
   features: number;
@@ -32,6 +33,21 @@ function wantedText({ timed, features, integers }: RowsWanted): string {
   if (timed) axes.push('time');
   if (!integers) axes.push(features === undefined ? 'features' : String(features));
   return `[${axes.join(', ')}]`;
+}
+
+/** The numbers as a Float32Array: themselves when they are one, since the core copies them anyway. */
+function flatFloats(source: FlatNumbers, name: string): Float32Array {
+  if (kindOf(source) === 'Float32Array') return source as Float32Array;
+  const data = new Float32Array(source.length);
+  copyFloats(source, 0, source.length, data, 0, name);
+  return data;
+}
+
+function flatIntegers(source: FlatNumbers, name: string): Int32Array {
+  if (kindOf(source) === 'Int32Array') return source as Int32Array;
+  const data = new Int32Array(source.length);
+  copyIntegers(source, 0, source.length, data, 0, name);
+  return data;
 }
 
 function dense(
@@ -54,15 +70,14 @@ function dense(
   }
   const samples = shape[0]!;
   const steps = wanted.timed ? shape[1]! : 1;
-  const data = wanted.integers ? new Int32Array(source.length) : new Float32Array(source.length);
-  if (wanted.integers) copyIntegers(source, 0, source.length, data as Int32Array, 0, name);
-  else copyFloats(source, 0, source.length, data as Float32Array, 0, name);
+  const offsets = new Float64Array(samples);
+  for (let i = 0; i < samples; i++) offsets[i] = i * steps;
   return {
-    data,
+    data: wanted.integers ? flatIntegers(source, name) : flatFloats(source, name),
     samples,
     features,
     lengths: new Int32Array(samples).fill(steps),
-    offsets: Float64Array.from({ length: samples }, (_value, i) => i * steps),
+    offsets,
     steps,
   };
 }
