@@ -237,7 +237,8 @@ export interface NativeSession {
   readonly streams: number;
   /** One step of all streams; the output is [streams, features]. */
   step(input: Int32Array | Float32Array, threads: number): Promise<Float32Array>;
-  stepSync(input: Int32Array | Float32Array, threads: number): Float32Array;
+  /** The same at once; into `output`, which is then returned, or into a fresh array. */
+  stepSync(input: Int32Array | Float32Array, threads: number, output?: Float32Array): Float32Array;
   reset(): void;
   /** In the order of `NativeDescription.states`. */
   readState(index: number): Float32Array;
