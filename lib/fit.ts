@@ -192,10 +192,19 @@ function useSamples(data: OpenData, options: Options): Split {
   };
 }
 
+function isSameLoss(a: Loss, b: Loss): boolean {
+  const [x, y] = [a.native, b.native];
+  return x.kind === y.kind && x.fromLogits === y.fromLogits && x.delta === y.delta;
+}
+
 /** Makes the core's trainer, or goes on with the last one when the optimiser is the same. */
 function configure(core: ModelCore, loss: Loss, given: unknown): Training {
   const before = core.training;
   const same = before !== undefined && before.given === given;
+  if (same && isSameLoss(before.loss, loss)) {
+    before.loss = loss;
+    return before;
+  }
   const optimizer = same ? before.optimizer : resolveOptimizer(given);
   const { native } = core;
   guardNative(() => {

@@ -237,7 +237,8 @@ export interface NativeSession {
   readonly streams: number;
   /** One step of all streams; the output is [streams, features]. */
   step(input: Int32Array | Float32Array, threads: number): Promise<Float32Array>;
-  stepSync(input: Int32Array | Float32Array, threads: number): Float32Array;
+  /** The same at once; into `output`, which is then returned, or into a fresh array. */
+  stepSync(input: Int32Array | Float32Array, threads: number, output?: Float32Array): Float32Array;
   reset(): void;
   /** In the order of `NativeDescription.states`. */
   readState(index: number): Float32Array;
@@ -284,6 +285,31 @@ function candidates(): string[] {
   ];
 }
 
+/**
+ * How often an idle thread of libgomp looks for work before it sleeps: about half a millisecond,
+ * longer than any pause inside a training step. By default it is some ten milliseconds, in which
+ * the thread takes its processor from whoever could use it, and from itself: a scheduler lets those
+ * wait who have just used up their time.
+ */
+const SPIN_COUNT = '10000';
+
+/**
+ * Loads the addon, and with it libgomp, which reads its settings from the environment of the
+ * process at that moment only. What the user has set stands. In a worker the environment is a copy,
+ * so there the default remains if no one has loaded the addon before.
+ */
+function requireAddon(path: string): NativeAddon {
+  const { env } = process;
+  const ours = env['GOMP_SPINCOUNT'] === undefined && env['OMP_WAIT_POLICY'] === undefined;
+  if (ours) env['GOMP_SPINCOUNT'] = SPIN_COUNT;
+  try {
+    // eslint-disable-next-line @typescript-eslint/no-require-imports
+    return require(path) as NativeAddon;
+  } finally {
+    if (ours) delete env['GOMP_SPINCOUNT'];
+  }
+}
+
 function load(): NativeAddon {
   const failures: string[] = [];
   let cause: unknown;
@@ -293,8 +319,7 @@ function load(): NativeAddon {
       continue;
     }
     try {
-      // eslint-disable-next-line @typescript-eslint/no-require-imports
-      return require(path) as NativeAddon;
+      return requireAddon(path);
     } catch (error) {
       cause ??= error;
       failures.push(`${path}: ${(error as Error).message}`);

@@ -1,8 +1,8 @@
 /** A stream's state, and single steps. */
-import { copyFloats, copyIntegers } from './data/arrays';
+import { copyFloats, copyIntegers, typedArrayKind } from './data/arrays';
 import type { FlatNumbers } from './data/arrays';
 import { readRows } from './data/rows';
-import { awaitNative, disposed, fromNative, guardNative, kindOf, shapeMismatch } from './errors';
+import { awaitNative, disposed, fromNative, guardNative, shapeMismatch, wrongKind } from './errors';
 import type { ModelCore } from './model-core';
 import type { NativeSession } from './native';
 import { nameStates, orderStates } from './states';
@@ -81,33 +81,48 @@ export class Session implements Disposable {
   /**
    * One step of all streams, on this thread: faster than `step` for all but large models.
    *
+   * @param output where to write the output, instead of into a new array: for a small model, a new
+   *     array costs as much as the step. [streams, features]; it may be the input
    * @returns the output, [streams, features] row-major
-   * @throws as `step`
+   * @throws as `step`; also for an output of another kind or size
    */
-  stepSync(input: StepInput): Float32Array {
+  stepSync(input: StepInput, output?: Float32Array): Float32Array {
     const native = this.#open;
     this.#core.checkReadable();
+    if (output !== undefined) this.#checkOutput(output);
     try {
-      return native.stepSync(this.#read(input), this.#threads);
+      return native.stepSync(this.#read(input), this.#threads, output);
     } catch (error) {
       throw fromNative(error);
     }
   }
 
+  #checkOutput(output: Float32Array): void {
+    if (typedArrayKind(output) !== 'Float32Array') {
+      throw wrongKind('a Float32Array', 'output', output);
+    }
+    const wanted = this.#streams * this.outputFeatures;
+    if (output.length === wanted) return;
+    throw shapeMismatch(
+      `Expected ${wanted} numbers for "output" (${this.#streams} streams) but received ${output.length}`,
+    );
+  }
+
   #read(input: StepInput): Int32Array | Float32Array {
     // The core checks length and memory of arrays that have the right kind already.
-    const kind = typeof input === 'number' ? 'number' : kindOf(input);
+    const kind = typedArrayKind(input);
+    const bare = typeof input === 'number';
     if (this.#tokens) {
       if (kind === 'Int32Array') return input as Int32Array;
       const ids = new Int32Array(this.#streams);
-      const flat = kind === 'number' ? [input as number] : (input as FlatNumbers);
+      const flat = bare ? [input] : (input as FlatNumbers);
       this.#checkLength(flat, this.#streams);
       copyIntegers(flat, 0, flat.length, ids, 0, 'input');
       return ids;
     }
     if (kind === 'Float32Array') return input as Float32Array;
-    if (kind === 'number' || !Array.isArray(input) || typeof input[0] === 'number') {
-      const flat = kind === 'number' ? [input as number] : (input as FlatNumbers);
+    if (bare || !Array.isArray(input) || typeof input[0] === 'number') {
+      const flat = bare ? [input] : (input as FlatNumbers);
       this.#checkLength(flat, this.#streams * this.#features);
       const numbers = new Float32Array(flat.length);
       copyFloats(flat, 0, flat.length, numbers, 0, 'input');

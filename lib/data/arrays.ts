@@ -48,10 +48,23 @@ const KINDS: ReadonlySet<string> = new Set([
   'Uint32Array',
 ]);
 
+const typedArrays = Object.getPrototypeOf(Int8Array.prototype) as object;
+
 /** `%TypedArray%.prototype.keys`, which throws for a view whose memory is gone, in any realm. */
 const keysOfView: (this: Int8Array) => unknown = (
-  Object.getPrototypeOf(Int8Array.prototype) as { keys: (this: Int8Array) => unknown }
+  typedArrays as { keys: (this: Int8Array) => unknown }
 ).keys;
+
+const tagOfView: (this: unknown) => string | undefined = (
+  Object.getOwnPropertyDescriptor(typedArrays, Symbol.toStringTag) as {
+    get: (this: unknown) => string | undefined;
+  }
+).get;
+
+/** `Float32Array`, … for a typed array of any realm, undefined for anything else; never fooled. */
+export function typedArrayKind(value: unknown): string | undefined {
+  return tagOfView.call(value);
+}
 
 /**
  * True for a typed array of numbers, of any realm, whose memory can be read.

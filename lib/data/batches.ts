@@ -27,15 +27,17 @@ const BATCH_KEYS = ['x', 'y', 'lengths', 'mask', 'sampleWeights'];
 /** The native form of an order of samples, `batchSize` at a time. */
 export function cutIntoBatches(order: Int32Array, batchSize: number): NativeBatches {
   const count = Math.ceil(order.length / batchSize);
-  const sizes = Int32Array.from({ length: count }, (_value, i) =>
-    Math.min(batchSize, order.length - i * batchSize),
-  );
+  const sizes = new Int32Array(count).fill(batchSize);
+  if (count > 0) sizes[count - 1] = order.length - (count - 1) * batchSize;
   return { samples: order, sizes };
 }
 
 /** Samples begin … end - 1 in order. */
 export function range(begin: number, end: number): Int32Array {
-  return Int32Array.from({ length: end - begin }, (_value, i) => begin + i);
+  // A loop: `from` with a function takes ten times as long.
+  const samples = new Int32Array(end - begin);
+  for (let i = 0; i < samples.length; i++) samples[i] = begin + i;
+  return samples;
 }
 
 function isBatch(value: unknown): boolean {

@@ -18,7 +18,7 @@ export interface RowsWanted {
 
 /** Samples in flat storage. */
 export interface Rows {
-  /** Only to be read, at once: it may be the caller's own array, which is not copied in vain. */
+  /** May be the caller's own memory: to be read before other code runs, never written. */
   data: Float32Array | Int32Array;
   samples: number;
   features: number;
@@ -35,18 +35,18 @@ function wantedText({ timed, features, integers }: RowsWanted): string {
   return `[${axes.join(', ')}]`;
 }
 
-/** The numbers in the kind of array that the core takes. */
-function flat(source: FlatNumbers, integers: boolean, name: string): Float32Array | Int32Array {
-  if (kindOf(source) === (integers ? 'Int32Array' : 'Float32Array')) {
-    return source as Float32Array | Int32Array;
-  }
-  if (integers) {
-    const data = new Int32Array(source.length);
-    copyIntegers(source, 0, source.length, data, 0, name);
-    return data;
-  }
+/** The numbers as a Float32Array: themselves when they are one, since the core copies them anyway. */
+function flatFloats(source: FlatNumbers, name: string): Float32Array {
+  if (kindOf(source) === 'Float32Array') return source as Float32Array;
   const data = new Float32Array(source.length);
   copyFloats(source, 0, source.length, data, 0, name);
+  return data;
+}
+
+function flatIntegers(source: FlatNumbers, name: string): Int32Array {
+  if (kindOf(source) === 'Int32Array') return source as Int32Array;
+  const data = new Int32Array(source.length);
+  copyIntegers(source, 0, source.length, data, 0, name);
   return data;
 }
 
@@ -70,12 +70,14 @@ function dense(
   }
   const samples = shape[0]!;
   const steps = wanted.timed ? shape[1]! : 1;
+  const offsets = new Float64Array(samples);
+  for (let i = 0; i < samples; i++) offsets[i] = i * steps;
   return {
-    data: flat(source, wanted.integers, name),
+    data: wanted.integers ? flatIntegers(source, name) : flatFloats(source, name),
     samples,
     features,
     lengths: new Int32Array(samples).fill(steps),
-    offsets: Float64Array.from({ length: samples }, (_value, i) => i * steps),
+    offsets,
     steps,
   };
 }

@@ -67,16 +67,12 @@ napi_value info(napi_env env, napi_callback_info) {
   return guarded(env, [&]() -> napi_value { return info_value(env); });
 }
 
-void shut_down(void* data) { static_cast<AddonData*>(data)->jobs.shut_down(); }
-
-// Deleted with the environment, after its cleanup hooks and jobs.
+// Deleted with the environment, after its cleanup hooks, of which the queue of jobs has one.
 AddonData* install_data(napi_env env) {
   auto data = std::make_unique<AddonData>();
   const auto finalize = [](napi_env, void* held, void*) { delete static_cast<AddonData*>(held); };
   check(env, napi_set_instance_data(env, data.get(), finalize, nullptr));
-  AddonData* installed = data.release();
-  check(env, napi_add_env_cleanup_hook(env, shut_down, installed));
-  return installed;
+  return data.release();
 }
 
 napi_value initialize(napi_env env, napi_value exports) {

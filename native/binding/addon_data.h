@@ -3,7 +3,7 @@
 
 #include <napi.h>
 
-#include "binding/job.h"
+#include "binding/job_queue.h"
 
 namespace ostinato::binding {
 

@@ -15,9 +15,8 @@ std::vector<T> copy(napi_env env, napi_value value, napi_typedarray_type type, c
   if (view.type != type) {
     throw Napi::TypeError::New(env, std::string("Expected a ") + kind + " for \"" + name + "\"");
   }
-  std::vector<T> result(view.length);
-  if (view.length > 0) std::memcpy(result.data(), view.data, view.length * sizeof(T));
-  return result;
+  const T* values = static_cast<const T*>(view.data);
+  return view.length > 0 ? std::vector<T>(values, values + view.length) : std::vector<T>();
 }
 
 }  // namespace
@@ -61,17 +60,13 @@ void check(napi_env env, napi_status status) {
 }
 
 View view_of(napi_env env, napi_value value, const char* name) {
-  bool is_typed_array = false;
-  check(env, napi_is_typedarray(env, value, &is_typed_array));
-  if (!is_typed_array) {
-    throw Napi::TypeError::New(env, std::string("Expected a typed array for \"") + name + "\"");
-  }
   View view{};
-  void* data = nullptr;
   napi_value buffer;
   size_t offset;
-  check(env,
-        napi_get_typedarray_info(env, value, &view.type, &view.length, &data, &buffer, &offset));
+  if (napi_get_typedarray_info(env, value, &view.type, &view.length, &view.data, &buffer,
+                               &offset) != napi_ok) {
+    throw Napi::TypeError::New(env, std::string("Expected a typed array for \"") + name + "\"");
+  }
   bool own = false;
   check(env, napi_is_arraybuffer(env, buffer, &own));
   if (!own) {
@@ -79,7 +74,6 @@ View view_of(napi_env env, napi_value value, const char* name) {
         env, std::string("Expected a typed array over memory of its own for \"") + name +
                  "\" but received one over a SharedArrayBuffer; pass a copy: .slice()");
   }
-  view.data = data;
   return view;
 }
 

@@ -50,7 +50,7 @@ int64_t checked_product(int64_t a, int64_t b);
 struct View {
   napi_typedarray_type type;
   size_t length;
-  const void* data;
+  void* data;
 };
 
 // Throws for anything but a typed array over an ArrayBuffer of its own (shared memory could change

@@ -50,6 +50,21 @@ int64_t output_size(const SessionState& state) {
   return state.session.streams() * state.model->network->output_shape().features;
 }
 
+// Where the caller wants the output; throws unless it is memory of just that size.
+float* read_output(const Call& call, size_t i, const SessionState& state) {
+  const View view = view_of(call.env, call.arguments[i], "output");
+  if (view.type != napi_float32_array) {
+    throw Napi::TypeError::New(call.env, "Expected a Float32Array for \"output\"");
+  }
+  const int64_t wanted = output_size(state);
+  if (static_cast<int64_t>(view.length) != wanted) {
+    throw Error("ERR_SHAPE_MISMATCH", "Expected " + std::to_string(wanted) +
+                                          " numbers for \"output\" but received " +
+                                          std::to_string(view.length));
+  }
+  return static_cast<float*>(view.data);
+}
+
 class StepJob : public Job {
  public:
   StepJob(std::shared_ptr<SessionState> state, const StepInput& input, int threads)
@@ -148,12 +163,17 @@ napi_value SessionWrap::step(const Call& call) {
 
 napi_value SessionWrap::step_sync(const Call& call) {
   SessionState& state = ready();
-  // No JavaScript runs between the look at the input and its use.
+  // No JavaScript runs between the look at the arrays and their use.
   const StepInput input = read_input(call, state);
   int32_t threads = 1;
   check(call.env, napi_get_value_int32(call.env, call.arguments[1], &threads));
   float* output;
-  napi_value array = new_floats(call.env, static_cast<size_t>(output_size(state)), &output);
+  napi_value array = call.arguments[2];
+  if (call.count > 2 && !call[2].IsUndefined()) {
+    output = read_output(call, 2, state);
+  } else {
+    array = new_floats(call.env, static_cast<size_t>(output_size(state)), &output);
+  }
   state.session.step(input.tokens, input.floats, output,
                      std::clamp(threads, 1, static_cast<int>(kMaxThreads)));
   return array;

@@ -253,6 +253,18 @@ describe('the loop', () => {
     expect(b.trainedSteps).toBe(1);
   });
 
+  test('the same optimiser goes on with another loss', async () => {
+    const options = { optimizer: optimizers.adam({ learningRate: 0.01 }), shuffle: false };
+    const train = async (second: 'huber' | 'meanSquaredError') => {
+      using model = regressionModel();
+      await model.fit(x, y, { ...options, loss: 'meanSquaredError' });
+      const { loss: losses } = await model.fit(x, y, { ...options, loss: second });
+      expect(model.trainedSteps).toBe(2);
+      return losses[0]!;
+    };
+    expect(await train('huber')).toBeLessThan(await train('meanSquaredError'));
+  });
+
   test('iterables, async iterables and functions give the same as arrays', async () => {
     const batches = [0, 1].map((i) => ({
       x: { data: x.data.slice(i * 150, (i + 1) * 150), shape: [10, 5, 3] },

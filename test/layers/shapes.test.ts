@@ -234,6 +234,17 @@ describe('sessions', () => {
     }
   });
 
+  test('stepSync writes into an array of the caller, which may be the input', () => {
+    using model = sequential([lstm({ units: 2, inputFeatures: 2 })], { seed: 2 });
+    using session = model.session({ streams: 3 });
+    using other = session.clone();
+    const fresh = session.stepSync(Float32Array.of(1, 2, 3, 4, 5, 6));
+    const both = Float32Array.of(0, 1, 2, 3, 4, 5, 6, 7);
+    const view = both.subarray(1, 7);
+    expect(other.stepSync(view, view)).toBe(view);
+    expect([...both]).toEqual([0, ...fresh, 7]);
+  });
+
   test('clone, reset, state and setState', () => {
     using model = sequential([lstm({ units: 3, inputFeatures: 2 })], { seed: 2 });
     using session = model.session();

@@ -56,6 +56,31 @@ describe('memory that cannot be read', () => {
     expect(thrownBy(() => session.stepSync(inShared)).message).toContain('SharedArrayBuffer');
     expect(session.stepSync(new Float32Array(3))).toHaveLength(2);
   });
+
+  test('as the output of a step, which is then not made', () => {
+    using model = regressionModel();
+    using session = model.session();
+    const input = new Float32Array(3).fill(1);
+    const before = session.state;
+    for (const output of [detached(), resized(), new Float32Array(1), new Float32Array(3)]) {
+      expect(thrownBy(() => session.stepSync(input, output)).code).toBe('ERR_SHAPE_MISMATCH');
+    }
+    for (const output of [
+      null,
+      [0, 0],
+      new Float64Array(2),
+      Object.create(Float32Array.prototype),
+    ]) {
+      expect(thrownBy(() => session.stepSync(input, output as never)).message).toMatch(
+        /Expected a Float32Array for "output" but received/,
+      );
+    }
+    const inShared = new Float32Array(new SharedArrayBuffer(8));
+    expect(thrownBy(() => session.stepSync(input, inShared)).message).toContain(
+      'SharedArrayBuffer',
+    );
+    expect(session.state).toEqual(before);
+  });
 });
 
 describe('token ids', () => {
