@@ -58,7 +58,7 @@ function makeCase(fields) {
 }
 
 /** Training steps of one timed epoch: enough that starting and ending it does not count. */
-const fitBatches = ({ H }) => (H <= 64 ? 64 : 16);
+const fitBatches = ({ H }) => (H <= 64 ? 64 : H <= 128 ? 16 : 6);
 
 function fitFields(it) {
   return { batches: fitBatches(it), learningRate: 1e-3, outputs: Math.min(it.I, 16) };
@@ -121,7 +121,7 @@ function* generate() {
 
 /**
  * All cases, each once: a shape of a ladder may be one of the ten too. `groups` are all that it
- * belongs to. Those with more threads come first, so that drivers start once for each number.
+ * belongs to.
  */
 export function allCases() {
   const cases = new Map();
@@ -132,7 +132,7 @@ export function allCases() {
     known.quick ||= it.quick;
     cases.set(it.id, known);
   }
-  return [...cases.values()].sort((a, b) => b.threads - a.threads);
+  return [...cases.values()];
 }
 
 /** Whether `pattern` (`*` stands for anything; else a part of the id) names the case or a group of it. */
@@ -162,14 +162,19 @@ export function parseCase(id) {
   return { ...it, ...extras, groups: ['given'] };
 }
 
+/** `shapes,threads` names two; `lstm/training/64,32,96,96/t2` and `64,32,128,128` name one thing. */
+const separate = (pattern) =>
+  /^[a-z][\w-]*(,[a-z][\w-]*)+$/i.test(pattern) ? pattern.split(',') : [pattern];
+
 /** The cases that the command line asks for. Throws when a pattern names none. */
 export function selectCases({ patterns, quick, threads }) {
   const candidates = allCases().filter(
     (it) => (!quick || it.quick) && (threads === undefined || threads.includes(it.threads)),
   );
   if (patterns === undefined) return candidates;
+  if (patterns.length === 1 && patterns[0] === 'none') return [];
   const chosen = new Set();
-  for (const pattern of patterns) {
+  for (const pattern of patterns.flatMap(separate)) {
     const given = parseCase(pattern);
     const exact = candidates.find(({ id }) => id === given?.id) ?? given;
     const found = exact ? [exact] : candidates.filter((it) => matches(it, pattern));
@@ -181,5 +186,5 @@ export function selectCases({ patterns, quick, threads }) {
     }
     found.forEach((it) => chosen.add(it));
   }
-  return [...chosen].sort((a, b) => b.threads - a.threads);
+  return [...chosen];
 }

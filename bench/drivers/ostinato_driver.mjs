@@ -20,6 +20,8 @@ function recurrent(it, options) {
     units: it.H,
     layers: it.layers,
     bidirectional: it.bidirectional,
+    // Replaced by the case's weights; the default, orthogonal, takes seconds for many units.
+    recurrentInitializer: 'glorotUniform',
     ...options,
   });
 }

@@ -36,8 +36,9 @@ export function lengthsOf(it) {
 export function makeData(it) {
   const random = randomOf(it.id);
   const uniform = (shape, bound) => {
-    const size = shape.reduce((product, n) => product * n, 1);
-    return { shape, data: Float32Array.from({ length: size }, () => (2 * random() - 1) * bound) };
+    const data = new Float32Array(shape.reduce((product, n) => product * n, 1));
+    for (let i = 0; i < data.length; ++i) data[i] = (2 * random() - 1) * bound;
+    return { shape, data };
   };
   const tensors = {};
   if (it.phase === 'text') {

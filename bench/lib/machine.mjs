@@ -3,6 +3,7 @@ import { execFile, execFileSync } from 'node:child_process';
 import os from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
+import { ISAS } from './peers.mjs';
 
 const root = path.resolve(import.meta.dirname, '..', '..');
 const PROBE = path.join(root, 'build-cmake', 'bench', 'bench', 'native', 'machine_probe');
@@ -17,9 +18,14 @@ function git(...args) {
   }
 }
 
-/** Peaks of multiply-adds and reading for one thread and for `threads`. Throws when it is not built. */
-export async function probe(threads) {
-  const { stdout } = await promisify(execFile)(PROBE, [String(threads), String(PROBE_MS)]);
+/**
+ * Peaks of multiply-adds and reading for one thread and for `threads`, with the processor's best
+ * instruction set or with `isa`. Throws when it is not built.
+ */
+export async function probe(threads, isa) {
+  const { stdout } = await promisify(execFile)(PROBE, [String(threads), String(PROBE_MS)], {
+    env: { ...process.env, ...ISAS[isa] },
+  });
   return JSON.parse(stdout);
 }
 

@@ -1,64 +1,25 @@
 // One case on all drivers: the same work first, then turns.
-import { mkdtemp, rm } from 'node:fs/promises';
-import os from 'node:os';
-import path from 'node:path';
-import { safetensors } from '../../dist/index.mjs';
-import { largestError, lengthsOf, makeData } from './data.mjs';
-import { DriverDied } from './driver.mjs';
+import { tooSlow } from './affordable.mjs';
+import { largestError, lengthsOf } from './data.mjs';
 import { boundMs } from './limits.mjs';
-import { writeOnnx } from './onnx-model.mjs';
-import { NATIVE, OURS, PEERS } from './peers.mjs';
+import { NATIVE, OURS, PEERS, takesPart } from './peers.mjs';
 import { summarise } from './statistics.mjs';
+import { prepare, release, takeTurns, withFiles } from './turns.mjs';
 
-const PREPARE_TIMEOUT_MS = 180_000;
-const WORK_TIMEOUT_MS = 600_000;
 /** Largest difference between two libraries' results, relative to the largest value above 1. */
 export const TOLERANCE = 1e-4;
-/** A driver slower than this a call has no use of calls that only warm the caches, but the first. */
-const LONG_CALL_MS = 200;
-const VERY_LONG_CALL_MS = 1000;
-/** Shorter calls are timed in groups of about this length. */
-const GROUP_MS = 0.1;
+/** A peer is not left out for being slow when it is no slower than this many times ours. */
+const CALL_LIMIT_OF_OURS = 8;
 
 /** A library that computes something else than ours, or ours that does not work. */
 export class CheckFailed extends Error {}
 
-const oursFor = (it) => OURS.find(({ phases }) => phases.includes(it.phase));
+export const oursFor = (it) => OURS.find(({ phases }) => phases.includes(it.phase));
 
 /** Drivers of a case in the order in which they take their first turns: ours, then the others. */
 function contestants(it, wanted) {
   const others = [NATIVE, ...PEERS.filter(({ name }) => wanted(name))];
-  return [oursFor(it), ...others.filter(({ phases }) => phases.includes(it.phase))];
-}
-
-/**
- * Prepares a driver and reads what it computed. Gives { driver, peer, results, callMs }, or
- * { peer, unsupported | failed }.
- */
-async function prepare(pool, peer, it, files) {
-  const driver = await pool.get(peer, it.threads);
-  if (driver === undefined) return { peer, missing: true };
-  const output = path.join(files.folder, `${peer.name}.safetensors`);
-  try {
-    await driver.forgetPeakMemory();
-    const ready = await driver.request(
-      { op: 'prepare', case: it, data: files.data, onnx: files.onnx },
-      PREPARE_TIMEOUT_MS,
-    );
-    if (ready.unsupported) return { peer, unsupported: ready.unsupported };
-    if (ready.error) return { peer, failed: ready.error };
-    const begin = performance.now();
-    const checked = await driver.request({ op: 'check', output }, WORK_TIMEOUT_MS);
-    if (checked.unsupported) return { peer, unsupported: checked.unsupported };
-    if (checked.error) return { peer, failed: checked.error };
-    const callMs = performance.now() - begin;
-    const { tensors } = await safetensors.read(output);
-    await rm(output);
-    return { peer, driver, results: tensors, callMs };
-  } catch (error) {
-    if (!(error instanceof DriverDied)) throw error;
-    return { peer, failed: error.message };
-  }
+  return [oursFor(it), ...others.filter((driver) => takesPart(driver, it))];
 }
 
 /** Compares with ours. Every tensor that both have must agree; `y` or the parameters must be there. */
@@ -72,45 +33,8 @@ function compare(ours, other) {
   return error <= TOLERANCE ? error : new CheckFailed(`${name} differs by ${error.toPrecision(2)}`);
 }
 
-async function takeTurn(entry, plan) {
-  const long = entry.times.length > 0 ? LONG_CALL_MS : VERY_LONG_CALL_MS;
-  const warmMs = entry.callMs > long ? 0 : plan.warmMs;
-  const reply = await entry.driver.request(
-    {
-      op: 'time',
-      warmMs,
-      budgetMs: plan.budgetMs,
-      groupMs: GROUP_MS,
-      minSamples: 1,
-      maxSamples: plan.maxSamples,
-    },
-    WORK_TIMEOUT_MS,
-  );
-  if (reply.error) throw new DriverDied(`${entry.peer.name}: ${reply.error}`);
-  entry.times.push(...reply.timesMs);
-  entry.callMs = Math.min(...reply.timesMs);
-}
-
-/** A B C … B C A …: who goes first changes, so that nobody always follows the same driver. */
-async function takeTurns(entries, plan) {
-  for (let round = 0; round < plan.rounds; ++round) {
-    const first = round % entries.length;
-    for (const entry of [...entries.slice(first), ...entries.slice(0, first)]) {
-      if (entry.failed !== undefined) continue;
-      // A driver that is far too slow to win is not measured as finely.
-      if (round > 0 && entry.callMs * round > plan.slowMs) continue;
-      try {
-        await takeTurn(entry, plan);
-      } catch (error) {
-        if (!(error instanceof DriverDied)) throw error;
-        entry.failed = error.message;
-      }
-    }
-  }
-}
-
 /** A timed run of `fit` is an epoch; what is reported is a step. */
-const perStep = (it, times, { name }) =>
+export const perStep = (it, times, { name }) =>
   it.phase === 'fit' || (it.phase === 'text' && name !== 'brain.js')
     ? times.map((ms) => ms / it.batches)
     : times;
@@ -162,58 +86,69 @@ function makeRecord(it, entries, others) {
   };
 }
 
+/** Prepares everybody who can take part: { entries, others, checks }, our own driver first. */
+async function prepareAll(pool, peers, it, files, plan) {
+  const entries = [];
+  const others = [];
+  const checks = {};
+  for (const peer of peers) {
+    const limitMs = Math.max(plan.callLimitMs, CALL_LIMIT_OF_OURS * (entries[0]?.callMs ?? 0));
+    const entry = await prepareOne(pool, peer, it, files, limitMs);
+    if (entry.results === undefined) {
+      if (entries.length === 0) {
+        throw new CheckFailed(entry.failed ?? entry.unsupported ?? JSON.stringify(pool.missing));
+      }
+      others.push(entry);
+      continue;
+    }
+    const comparable = entries.length > 0 && peer.differs === undefined;
+    const error = comparable ? compare(entries[0], entry) : 0;
+    if (error instanceof CheckFailed) {
+      checks[peer.name] = error.message;
+      continue;
+    }
+    if (entries.length > 0) delete entry.results;
+    entries.push({ ...entry, error });
+  }
+  return { entries, others, checks };
+}
+
+async function prepareOne(pool, peer, it, files, limitMs) {
+  if (pool.isa !== undefined && peer.isaIsFixed) {
+    return { peer, unsupported: `cannot be held to ${pool.isa}` };
+  }
+  if (files.noOnnx !== undefined && peer.name.startsWith('onnxruntime')) {
+    pool.missing[peer.name] ??= { reason: files.noOnnx, install: peer.install };
+    return { peer, missing: true };
+  }
+  const isOurs = peer === NATIVE || OURS.includes(peer);
+  const reason = isOurs ? undefined : await tooSlow(pool, peer, it, limitMs);
+  return reason === undefined
+    ? await prepare(pool, peer, it, files)
+    : { peer, unsupported: reason };
+}
+
 /**
  * Measures a case.
  *
- * @param plan { rounds, warmMs, budgetMs, maxSamples, slowMs }
+ * @param plan as for `takeTurns`, and { callLimitMs }: slower peers are left out
  * @param wanted whether a peer takes part, by its name
  * @returns the case's record in the results; `checks` in it lists drivers that compute something else
  * @throws CheckFailed when our own driver does not work
  */
 export async function measureCase(pool, it, { plan, wanted, machine }) {
-  const folder = await mkdtemp(path.join(os.tmpdir(), 'ostinato-bench-'));
-  const files = { folder, data: path.join(folder, 'data.safetensors') };
-  try {
-    const peers = contestants(it, wanted);
-    const tensors = makeData(it);
-    await safetensors.write(files.data, tensors);
-    if (peers.some(({ name }) => name.startsWith('onnxruntime'))) {
-      files.onnx = path.join(folder, 'model.onnx');
-      await writeOnnx(files.onnx, it, tensors).catch((error) => {
-        pool.missing.onnxruntime ??= { reason: error.message, install: PEERS[4].install };
-        pool.missing['onnxruntime-node'] ??= pool.missing.onnxruntime;
-      });
-    }
-    const entries = [];
-    const others = [];
-    const checks = {};
-    for (const peer of peers) {
-      const entry = await prepare(pool, peer, it, files);
-      if (entry.results === undefined) {
-        if (entries.length === 0) {
-          throw new CheckFailed(entry.failed ?? entry.unsupported ?? JSON.stringify(pool.missing));
-        }
-        others.push(entry);
-        continue;
-      }
-      const comparable = entries.length > 0 && peer.differs === undefined;
-      const error = comparable ? compare(entries[0], entry) : 0;
-      if (error instanceof CheckFailed) {
-        checks[peer.name] = error.message;
-        continue;
-      }
-      if (entries.length > 0) delete entry.results;
-      entries.push({ ...entry, error, times: [] });
-    }
+  const peers = contestants(it, wanted);
+  const withOnnx = peers.some(({ name }) => name.startsWith('onnxruntime'));
+  return withFiles(it, withOnnx, async (files) => {
+    const { entries, others, checks } = await prepareAll(pool, peers, it, files, plan);
     await takeTurns(entries, plan);
     if (entries[0].failed !== undefined) throw new CheckFailed(entries[0].failed);
     for (const entry of entries) {
+      if (entry.times.length > 0) pool.history.add(entry.peer.name, it, entry.callMs);
       if (!entry.driver.alive) continue;
       entry.peakMB = await entry.driver.peakMemoryMB();
-      await entry.driver.request({ op: 'release' }, PREPARE_TIMEOUT_MS).catch(() => {});
+      await release(entry);
     }
     return { ...withLimits(makeRecord(it, entries, others), machine), checks };
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
+  });
 }

@@ -20,6 +20,17 @@ function environment(threads) {
   return { OMP_NUM_THREADS: count, MKL_NUM_THREADS: count, OSTINATO_NUM_THREADS: count };
 }
 
+/** What holds every library that can be held to an older instruction set. */
+export const ISAS = {
+  avx2: {
+    OSTINATO_ISA: 'avx2',
+    ONEDNN_MAX_CPU_ISA: 'AVX2',
+    ATEN_CPU_CAPABILITY: 'avx2',
+    MKL_ENABLE_INSTRUCTIONS: 'AVX2',
+    XLA_FLAGS: '--xla_cpu_max_isa=AVX2',
+  },
+};
+
 const inPython = (file, ...options) => ({
   start: (threads) => ({ file: python(), args: [driver(file), String(threads), ...options] }),
   install: `${SETUP}   (or: python3 -m venv bench/.venv && bench/.venv/bin/pip install -r bench/requirements.txt)`,
@@ -60,7 +71,9 @@ export const NATIVE = {
 };
 
 /**
- * Everybody else. `phases`: what a driver can do at all; `differs`: why its numbers cannot be ours.
+ * Everybody else. `phases`: what a driver can do at all; `differs`: why its numbers cannot be ours;
+ * `isaIsFixed`: it takes the processor's instruction set whatever it is told; `isFar`: it is so far
+ * behind that it is not timed again in the cases that only tell two threads from one.
  */
 export const PEERS = [
   {
@@ -81,11 +94,13 @@ export const PEERS = [
   {
     name: 'onnxruntime',
     phases: ['inference', 'step'],
+    isaIsFixed: true,
     ...inPython('onnxruntime_driver.py'),
   },
   {
     name: 'onnxruntime-node',
     phases: ['inference', 'step', 'predict'],
+    isaIsFixed: true,
     ...inNode('onnxruntime_node_driver.mjs'),
   },
   {
@@ -96,11 +111,13 @@ export const PEERS = [
   {
     name: 'tfjs-wasm',
     phases: ['inference', 'training', 'predict', 'fit'],
+    isFar: true,
     ...inNode('tfjs_driver.mjs', 'wasm'),
   },
   {
     name: 'tfjs',
     phases: ['inference', 'training', 'predict', 'fit'],
+    isFar: true,
     ...inNode('tfjs_driver.mjs', 'cpu'),
   },
   {
@@ -111,7 +128,13 @@ export const PEERS = [
   },
 ];
 
-/** The process of a driver for a number of threads. */
-export function commandOf(peer, threads) {
-  return { ...peer.start(threads), cwd: root, env: environment(threads) };
+/** Whether a driver is to be timed on a case, if it is there. */
+export function takesPart({ phases, isFar }, it) {
+  const isRepetition = it.groups.every((group) => group === 'threads');
+  return phases.includes(it.phase) && !(isFar && isRepetition);
+}
+
+/** The process of a driver for a number of threads, held to the instruction set `isa` if given. */
+export function commandOf(peer, threads, isa) {
+  return { ...peer.start(threads), cwd: root, env: { ...environment(threads), ...ISAS[isa] } };
 }

@@ -1,4 +1,5 @@
 // Drivers that run, one process for each peer and number of threads, and what is known of each.
+import { CallHistory } from './call-history.mjs';
 import { Driver, DriverDied } from './driver.mjs';
 import { commandOf } from './peers.mjs';
 
@@ -8,10 +9,19 @@ const RESTARTS = 3;
 export class Pool {
   #drivers = new Map();
   #restarts = new Map();
+  /** Held to this instruction set; undefined: each takes the best. */
+  isa;
+  /** What calls have taken so far, to tell what others will take. */
+  history = new CallHistory();
   /** name -> { version, settings } of those that have started. */
   versions = {};
   /** name -> { reason, install } of those that cannot start here. */
   missing = {};
+
+  /** @param options { isa } a name of ISAS in peers.mjs */
+  constructor({ isa } = {}) {
+    this.isa = isa;
+  }
 
   /**
    * A running driver, or undefined when it cannot run here; a driver that died is started again,
@@ -25,7 +35,7 @@ export class Pool {
     const restarts = this.#restarts.get(peer.name) ?? 0;
     if (known && restarts >= RESTARTS) return undefined;
     if (known) this.#restarts.set(peer.name, restarts + 1);
-    const driver = new Driver(peer.name, commandOf(peer, threads));
+    const driver = new Driver(peer.name, commandOf(peer, threads, this.isa));
     try {
       this.versions[peer.name] = await driver.request({ op: 'describe' }, START_TIMEOUT_MS);
     } catch (error) {

@@ -43,6 +43,9 @@ export function caseLine(record, idWidth) {
   const notes = [
     ...Object.entries(record.failed).map(([name, reason]) => `${name} FAILED: ${reason}`),
     ...Object.entries(record.checks).map(([name, reason]) => `${name} DIFFERS: ${reason}`),
+    ...Object.entries(record.unsupported)
+      .filter(([, reason]) => reason.startsWith('too slow'))
+      .map(([name, reason]) => `${name} left out: ${reason}`),
   ];
   return [
     record.id.padEnd(idWidth),

@@ -5,6 +5,7 @@
 #include <memory>
 #include <numeric>
 
+#include "allocations.h"
 #include "core/dispatch.h"
 #include "core/executor.h"
 #include "core/session.h"
@@ -32,6 +33,8 @@ LayerConfig recurrent_config(const Case& work) {
   layer.options["units"] = static_cast<double>(work.units);
   layer.options["layers"] = static_cast<double>(work.layers);
   layer.options["bidirectional"] = work.bidirectional;
+  // Replaced by the case's weights; the default, orthogonal, takes seconds for many units.
+  layer.options["recurrentInitializer"] = "glorotUniform";
   layer.options["returnSequences"] = work.phase != "fit";
   layer.options["useBias"] = work.phase != "fit";  // as in every driver: see bench/cases.mjs
   return layer;
@@ -280,6 +283,7 @@ class OstinatoDriver : public Driver {
     if (work.phase == "fit") return std::make_unique<FitJob>(work, data);
     return std::make_unique<LayerJob>(work, data);
   }
+  int64_t allocations() const override { return allocation_count(); }
 };
 
 }  // namespace

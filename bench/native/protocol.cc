@@ -80,6 +80,12 @@ json answer(Driver& driver, std::unique_ptr<Job>& job, const json& request) {
     return {{"ok", true}};
   }
   if (op == "time") return time_calls(*job, request);
+  if (op == "allocations") {
+    const int64_t before = driver.allocations();
+    if (before < 0) throw std::runtime_error("Allocations are not counted");
+    job->run();
+    return {{"count", driver.allocations() - before}};
+  }
   throw std::runtime_error("Unknown request \"" + op + "\"");
 }
 

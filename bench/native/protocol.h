@@ -49,6 +49,8 @@ class Driver {
   virtual nlohmann::json describe() = 0;
   // Throws Unsupported.
   virtual std::unique_ptr<Job> prepare(const Case& work, const Tensors& data) = 0;
+  // Calls of operator new since the process started; negative when they are not counted.
+  virtual int64_t allocations() const { return -1; }
 };
 
 // Answers requests on standard input until it ends.

@@ -1,6 +1,8 @@
 /* global document, getComputedStyle */
 // Fills the report from the result that is embedded in it. Runs in a browser, from disk.
-const { result, summary, derived } = JSON.parse(document.getElementById('data').textContent);
+const { result, targets, summary, derived, extras } = JSON.parse(
+  document.getElementById('data').textContent,
+);
 const { Chart } = globalThis;
 const { cases, machine } = result;
 
@@ -118,6 +120,35 @@ fillTable(
 const missing = Object.keys(result.missing);
 document.getElementById('missing').textContent =
   missing.length > 0 ? `Not installed for this run: ${missing.join(', ')}.` : '';
+
+// ---- targets -----------------------------------------------------------------------------------------
+
+document.getElementById('counts').textContent = `${targets.counts}.`;
+const STATUS_CLASSES = {
+  met: 'lead',
+  missed: 'behind',
+  incomplete: 'open',
+  'not measured': 'open',
+};
+fillTable(
+  'targets',
+  ['target', 'asked', 'result', '', ''],
+  targets.checks.flatMap(({ row, needs, status, cells, failing }, i) => {
+    const [what, asked, shown, word, detail] = cells;
+    const isFirst = i === 0 || targets.checks[i - 1].row !== row;
+    const title = failing.length > 0 ? failing.join('\n') : needs;
+    const line = [
+      { text: what, className: 'part' },
+      asked,
+      { text: shown, className: STATUS_CLASSES[status], title },
+      { text: word, className: `text ${STATUS_CLASSES[status]}`, title },
+      { text: detail, className: 'text', title },
+    ];
+    return isFirst ? [[{ text: row, className: 'row', colSpan: 5 }], line] : [line];
+  }),
+);
+
+// ---- summary -----------------------------------------------------------------------------------------
 
 fillTable(
   'summary',
@@ -253,6 +284,16 @@ for (const letter of ['T', 'B', 'H']) {
   for (const phase of ['training', 'inference']) {
     for (const cell of Object.keys(CELLS)) addLadder(letter, phase, cell);
   }
+}
+
+// ---- extra measurements --------------------------------------------------------------------------------
+
+for (const [i, { title, rows }] of extras.entries()) {
+  const frame = element('div', undefined, { className: 'scroll' });
+  frame.append(element('table', undefined, { id: `extra-${i}` }));
+  document.getElementById('extras').append(element('h3', title), frame);
+  const [header, ...others] = rows;
+  fillTable(`extra-${i}`, rows.length > 1 ? header : undefined, rows.length > 1 ? others : rows);
 }
 
 // ---- all ---------------------------------------------------------------------------------------------

@@ -83,6 +83,7 @@ Value Executor::forward(const Geometry& geometry, const Value& input, const RunO
   pass_.seed = network_->seed();
   pass_.step = options.step;
   pass_.cancel = options.cancel;
+  pass_.split_trial = options.split_trial;
   if (stale) {
     planned_ = false;  // until the new plan stands
     geometry_ = geometry;

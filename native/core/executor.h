@@ -21,6 +21,7 @@ struct RunOptions {
   bool input_gradient = false;  // backward also gives the gradient of a float input
   uint64_t step = 0;            // of dropout masks
   const std::atomic<bool>* cancel = nullptr;
+  SplitTrial* split_trial = nullptr;  // of recurrent layers; null: they choose
 };
 
 class Executor {

@@ -20,6 +20,15 @@
 
 namespace ostinato {
 
+// For measuring the choice of a recurrence: what it is made to do instead of choosing, and what it
+// has chosen. Whole passes only; nothing but benchmarks sets one.
+struct SplitTrial {
+  int threads = 0;  // forced when positive
+  bool by_rows = true;
+  int chosen_threads = 0;  // set by a recurrence that chooses
+  bool chosen_by_rows = true;
+};
+
 // What holds for a whole forward or backward pass.
 struct Pass {
   const Kernels* kernels = nullptr;
@@ -29,6 +38,7 @@ struct Pass {
   bool gradients = false;       // keep what the backward pass needs
   uint64_t seed = 0, step = 0;  // of dropout masks
   const std::atomic<bool>* cancel = nullptr;
+  SplitTrial* split_trial = nullptr;
 
   void check_cancel() const;  // throws Cancelled
   int64_t rows(const ValueShape& shape) const {

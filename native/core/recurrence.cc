@@ -71,6 +71,17 @@ Recurrence::Split Recurrence::choose_split(const Pass& pass) const {
   return {};
 }
 
+Recurrence::Split Recurrence::split_for(const Pass& pass) const {
+  SplitTrial* const trial = pass.split_trial;
+  if (trial != nullptr && trial->threads > 0) return {trial->threads, trial->by_rows};
+  const Split split = choose_split(pass);
+  if (trial != nullptr) {
+    trial->chosen_threads = split.threads;
+    trial->chosen_by_rows = split.by_rows;
+  }
+  return split;
+}
+
 Recurrence::Part Recurrence::part_of(const Pass& pass, const Split& split,
                                      const Member& member) const {
   const Geometry& geometry = *pass.geometry;
@@ -119,7 +130,7 @@ float* Recurrence::state_after(const Geometry& geometry, size_t state, int64_t t
 template <class Body>
 void Recurrence::run_loop(const Pass& pass, bool backwards, const Body& body) const {
   const int phases = info(pass).phases;
-  const Split split = choose_split(pass);
+  const Split split = split_for(pass);
   Barrier barrier;
   parallel_team(split.threads, [&](const Member& member) {
     const Part part = part_of(pass, split, member);

@@ -59,6 +59,7 @@ class Recurrence {
 
   const CellInfo& info(const Pass& pass) const { return pass.kernels->cells[weights_.cell()]; }
   Split choose_split(const Pass& pass) const;
+  Split split_for(const Pass& pass) const;  // the choice, or what the pass's trial asks for
   Part part_of(const Pass& pass, const Split& split, const Member& member) const;
   // Rows of step t whose state comes from the step before (after) it in processing order; the
   // others begin (end) there.
