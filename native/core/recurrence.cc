@@ -11,7 +11,7 @@ namespace {
 constexpr int64_t kStepWorkPerThread = 40'000;
 // Rows that each thread needs for a split by rows, when the recurrent weights stay in its own
 // second-level cache and when they do not.
-constexpr int64_t kRowsPerThread = 4, kRowsPerThreadLarge = 16;
+constexpr int64_t kRowsPerThread = 4, kRowsPerThreadLarge = 128;
 constexpr int64_t kResidentFloats = 256 * 1024;
 
 }  // namespace

@@ -14,7 +14,7 @@ inline constexpr int64_t kGemmWidth = kGemmVectors * kV;
 // cache. Sums of different blocks are added in the order of the blocks.
 inline constexpr int64_t kGemmDepth = 512;
 // Rows of A whose block is used by all panels before the next rows are touched.
-inline constexpr int64_t kGemmBlockRows = 16 * kGemmRows;
+inline constexpr int64_t kGemmBlockRows = 64 * kGemmRows;
 
 template <int R, int NV>
 OSTINATO_INLINE void load_tile(Vf (&sum)[R][NV], const float* const* rows, int64_t valid) {

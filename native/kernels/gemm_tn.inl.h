@@ -14,28 +14,26 @@ inline constexpr int64_t kTnWidth = kTnVectors * kV;
 // cache, and all panels share the block of A, which stays in the second-level one.
 inline constexpr int64_t kTnDepth = 512;
 inline constexpr int64_t kTnBlock = 64 * kTnRows;  // columns of A
-inline constexpr int64_t kGemmTnScratch = kTnDepth * kTnWidth;
+// Sums of a block's columns, and a panel of B.
+inline constexpr int64_t kTnSums = (kTnBlock + kV - 1) / kV * kV;
+inline constexpr int64_t kGemmTnScratch = kTnSums + kTnDepth * kTnWidth;
 // Each row of A is a cache line of its own, too far from the last for the processor to foresee it:
 // this many rows ahead covers the latency of the last-level cache.
 inline constexpr int64_t kTnAhead = 24;
 
-// Copies src[0..depth)[0..valid) to rows of NV vectors, filled up with zeros.
+// Copies `depth` rows of NV vectors, padding included: what is in it meets lanes that nobody
+// stores. Rows often lie so far apart that they fall into few sets of the first-level cache.
 template <int NV>
-OSTINATO_INLINE void copy_panel(const float* src, int64_t ld, int64_t depth, int64_t valid,
-                                float* dst) {
+OSTINATO_INLINE void copy_panel(const float* src, int64_t ld, int64_t depth, float* dst) {
   for (int64_t k = 0; k < depth; ++k, src += ld, dst += NV * kV) {
-    for (int v = 0; v < NV; ++v) {
-      const int64_t left = valid - v * kV;
-      store(dst + v * kV,
-            left >= kV ? load(src + v * kV) : load_n(src + v * kV, static_cast<int>(left)));
-    }
+    for (int v = 0; v < NV; ++v) store(dst + v * kV, load(src + v * kV));
   }
 }
 
 // Both operands are indexed by the summed row: sum[r][v] += a[k][r] * b[k][v].
 template <int R, int NV>
-OSTINATO_INLINE void accumulate_tn(Vf (&sum)[R][NV], const float* a, int64_t a_ld, int64_t depth,
-                                   const float* b) {
+OSTINATO_INLINE void accumulate_tn(Vf (&sum)[R][NV], const float* a, int64_t a_ld, const float* b,
+                                   int64_t depth) {
 #pragma GCC unroll 2
   for (int64_t k = 0; k < depth; ++k) {
     const float* row = a + k * a_ld;
@@ -59,7 +57,8 @@ OSTINATO_INLINE void gemm_tn_panel(const GemmTnArgs& args, const GemmTnProduct& 
                                    const float* a, const float* b, int64_t depth, int64_t n,
                                    bool accumulate) {
   const int64_t valid = product.n - n;
-  copy_panel<NV>(b + n, product.b_ld, depth, valid, args.scratch);
+  float* panel = args.scratch + kTnSums;
+  copy_panel<NV>(b + n, product.b_ld, depth, panel);
   for (int64_t m = args.m_begin; m < args.m_end; m += kTnRows) {
     call_with_rows<kTnRows>(
         args.m_end - m < kTnRows ? args.m_end - m : kTnRows, m, [&]<int R>(int64_t first) {
@@ -74,7 +73,7 @@ OSTINATO_INLINE void gemm_tn_panel(const GemmTnArgs& args, const GemmTnProduct& 
           }
           if (!wanted) return;
           Vf sum[R][NV] = {};
-          accumulate_tn(sum, a + first, args.a_ld, depth, args.scratch);
+          accumulate_tn(sum, a + first, args.a_ld, panel, depth);
           if (accumulate) {  // last, so that no sum waits for C
             Vf old[R][NV];
             load_tile(old, rows, valid);
@@ -115,36 +114,41 @@ OSTINATO_INLINE void gemm_tn_block(const GemmTnArgs& args, const GemmTnProduct& 
   }
 }
 
-// Sums of the columns of rows [k, k_end) of A.
-OSTINATO_INLINE void add_column_sums(const GemmTnArgs& args, int64_t k, int64_t k_end,
-                                     bool accumulate) {
-  for (int64_t m = args.m_begin; m < args.m_end; m += kV) {
-    const int lanes = static_cast<int>(args.m_end - m < kV ? args.m_end - m : kV);
-    Vf sum = zero();
-    for (int64_t row = k; row < k_end; ++row) {
-      const float* from = args.a + row * args.a_ld + m;
-      sum = sum + (lanes == kV ? load(from) : load_n(from, lanes));
+// Adds the sums of the columns of rows [k, k_end) of A, four rows at a time.
+OSTINATO_INLINE void add_column_sums(const GemmTnArgs& args, int64_t k, int64_t k_end) {
+  constexpr int64_t kRows = 4;
+  for (; k < k_end; k += kRows) {
+    const int64_t rows = k_end - k < kRows ? k_end - k : kRows;
+    for (int64_t m = args.m_begin; m < args.m_end; m += kV) {
+      float* to = args.scratch + (m - args.m_begin);
+      const float* from = args.a + k * args.a_ld + m;
+      Vf sum = load(to);
+      for (int64_t row = 0; row < rows; ++row) sum = sum + load(from + row * args.a_ld);
+      store(to, sum);
     }
-    float lane_sum[kV];
-    store(lane_sum, sum);
-    for (int lane = 0; lane < lanes; ++lane) {
-      const int64_t to = args.c_map == nullptr ? m + lane : args.c_map[m + lane];
-      if (to < 0) continue;
-      float& total = args.column_sums[to];
-      total = accumulate ? total + lane_sum[lane] : lane_sum[lane];
-    }
+  }
+}
+
+OSTINATO_INLINE void store_column_sums(const GemmTnArgs& args) {
+  for (int64_t m = args.m_begin; m < args.m_end; ++m) {
+    const int64_t to = args.c_map == nullptr ? m : args.c_map[m];
+    if (to < 0) continue;
+    const float sum = args.scratch[m - args.m_begin];
+    args.column_sums[to] = args.accumulate ? args.column_sums[to] + sum : sum;
   }
 }
 
 // All rows against columns [m_begin, m_end) of A.
 inline void gemm_tn_columns(const GemmTnArgs& args) {
+  for (int64_t j = 0; j < kTnSums; j += kV) store(args.scratch + j, zero());
   int64_t k = 0;
   do {  // once even for k = 0, which clears C unless it accumulates
     const int64_t k_end = args.k - k < kTnDepth ? args.k : k + kTnDepth;
     for (int i = 0; i < args.product_count; ++i) gemm_tn_block(args, args.products[i], k, k_end);
-    if (args.column_sums != nullptr) add_column_sums(args, k, k_end, args.accumulate || k > 0);
+    if (args.column_sums != nullptr) add_column_sums(args, k, k_end);
     k = k_end;
   } while (k < args.k);
+  if (args.column_sums != nullptr) store_column_sums(args);
 }
 
 inline void gemm_tn(const GemmTnArgs& args) noexcept {
