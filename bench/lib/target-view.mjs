@@ -30,7 +30,11 @@ export const shapes = (cell, phase) => (view) =>
 /** oneDNN and PyTorch took part, even if one of them could not do the case: else nobody is "best". */
 const REFERENCES = ['onednn', 'pytorch'];
 const wasCompared = ({ peers, unsupported, failed, checks }) =>
-  REFERENCES.every((name) => [peers, unsupported, failed, checks].some((it) => name in (it ?? {})));
+  REFERENCES.every(
+    (name) =>
+      !/^too slow/.test(unsupported[name] ?? '') &&
+      [peers, unsupported, failed, checks].some((it) => name in (it ?? {})),
+  );
 
 const bestRatio = (records) =>
   records

@@ -84,7 +84,8 @@ json answer(Driver& driver, std::unique_ptr<Job>& job, const json& request) {
     const int64_t before = driver.allocations();
     if (before < 0) throw std::runtime_error("Allocations are not counted");
     job->run();
-    return {{"count", driver.allocations() - before}};
+    const int64_t count = driver.allocations() - before;  // before the reply allocates
+    return {{"count", count}};
   }
   throw std::runtime_error("Unknown request \"" + op + "\"");
 }

@@ -121,6 +121,17 @@ test('without oneDNN and PyTorch nobody is the best peer', () => {
   );
 });
 
+test('a case counts although oneDNN cannot do it, but not when it was left out for its time', () => {
+  const judge = (reason: string) => {
+    const it = record('gru', 'training', SHAPES[7]);
+    const { pytorch } = it.peers;
+    const cases = [{ ...it, peers: { pytorch }, unsupported: { onednn: reason } }];
+    return find(evaluate({ cases }), /^training.*best/, /GRU: every/).measured;
+  };
+  expect(judge('no such cell')).toBe(1);
+  expect(judge('too slow: about 12 s a call')).toBe(0);
+});
+
 test('ragged time is compared with its share of the dense time of the same result', () => {
   const shape = SHAPES[5];
   const dense = record('lstm', 'training', shape, { ours: 2 });
