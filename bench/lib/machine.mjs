@@ -40,7 +40,11 @@ export function bestOf(first, second) {
       ]),
     );
     const fmaGflops = Math.max(peak.fmaGflops, other.fmaGflops);
-    return { threads: peak.threads, fmaGflops, bandwidthGBs };
+    const readCurve = peak.readCurve?.map(({ bytes, GBs }, point) => ({
+      bytes,
+      GBs: Math.max(GBs, other.readCurve[point].GBs),
+    }));
+    return { threads: peak.threads, fmaGflops, bandwidthGBs, readCurve };
   });
   return { ...first, peaks };
 }

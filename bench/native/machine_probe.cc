@@ -1,5 +1,5 @@
 // Prints this machine's limits as one JSON object: the peak of fp32 multiply-adds and the bandwidth
-// of reading from each level of memory, on one thread and on `threads`.
+// of reading from each level of memory and from working sets of many sizes, on one thread and on `threads`.
 //
 //   machine_probe [threads] [milliseconds of a measurement]
 #include <unistd.h>
@@ -136,29 +136,43 @@ std::vector<Level> levels(int threads) {
   return {{"L1", l1, l1 / 2}, {"L2", l2, l2 / 2}, {"L3", l3, in_l3}, {"DRAM", 0, beyond}};
 }
 
-json probe(int threads, double ms) {
+// Bytes a second that all threads read, each over and over from a buffer of `bytes` of its own.
+double read_rate(int threads, double ms, int64_t bytes) {
   const ProbeLoops& loops = active_loops();
+  std::vector<ostinato::AlignedBuffer> buffers(threads);
+  const int64_t floats = bytes / static_cast<int64_t>(sizeof(float));
+  for (ostinato::AlignedBuffer& buffer : buffers) {
+    buffer.reserve(floats);
+    std::fill_n(buffer.data(), floats, 1.0f);
+  }
+  std::vector<float> sums(threads * 16);
+  // Small buffers many times between two looks at the clock.
+  const int64_t times = std::max<int64_t>(1, (1 << 20) / floats);
+  return best_rate(threads, ms, [&](int thread) {
+    for (int64_t i = 0; i < times; ++i) {
+      sums[thread * 16] += loops.read(buffers[thread].data(), floats);
+    }
+    return static_cast<double>(times * bytes);
+  });
+}
+
+json probe(int threads, double ms) {
   json result = {{"threads", threads}};
   constexpr int64_t kRounds = 20000;
-  const double flops = best_rate(threads, ms, [&](int) { return loops.multiply_add(kRounds); });
+  const double flops =
+      best_rate(threads, ms, [&](int) { return active_loops().multiply_add(kRounds); });
   result["fmaGflops"] = flops / 1e9;
-  for (const Level& level : levels(threads)) {
-    std::vector<ostinato::AlignedBuffer> buffers(threads);
-    const int64_t floats = level.buffer / static_cast<int64_t>(sizeof(float));
-    for (ostinato::AlignedBuffer& buffer : buffers) {
-      buffer.reserve(floats);
-      std::fill_n(buffer.data(), floats, 1.0f);
-    }
-    std::vector<float> sums(threads * 16);
-    // Small buffers many times between two looks at the clock.
-    const int64_t times = std::max<int64_t>(1, (1 << 20) / floats);
-    const double bytes = best_rate(threads, ms, [&](int thread) {
-      for (int64_t i = 0; i < times; ++i) {
-        sums[thread * 16] += loops.read(buffers[thread].data(), floats);
-      }
-      return static_cast<double>(times * level.buffer);
-    });
-    result["bandwidthGBs"][level.name] = bytes / 1e9;
+  const std::vector<Level> all = levels(threads);
+  for (const Level& level : all) {
+    result["bandwidthGBs"][level.name] = read_rate(threads, ms, level.buffer) / 1e9;
+  }
+  // Between the levels the rate falls bit by bit: two sizes for each doubling, from half the first
+  // cache to what counts as the last one.
+  constexpr double kRatio = 1.4142135623730951, kCurveShare = 0.2;
+  for (double bytes = all[0].buffer; bytes < 1.1 * all[2].buffer; bytes *= kRatio) {
+    const int64_t whole = static_cast<int64_t>(bytes) / 1024 * 1024;
+    result["readCurve"].push_back(
+        {{"bytes", whole}, {"GBs", read_rate(threads, kCurveShare * ms, whole) / 1e9}});
   }
   return result;
 }

@@ -26,6 +26,7 @@ namespace ostinato {
 struct Member {
   int index = 0;
   int size = 1;
+  Congestion::Clock::duration* waited = nullptr;  // by the first member, inside barriers
 
   // This member's share [begin, end) of n items, in multiples of `grain` but for the last.
   struct Range {
@@ -51,11 +52,12 @@ void parallel_team(int threads, const Fn& fn) {
     return;
   }
   Congestion::Clock::time_point own_end = start;
+  Congestion::Clock::duration waited{};
 #if defined(OSTINATO_PARALLEL_OPENMP)
 #pragma omp parallel num_threads(threads)
   {
     const ScopedFlushDenormals flush;
-    const Member member{omp_get_thread_num(), omp_get_num_threads()};
+    const Member member{omp_get_thread_num(), omp_get_num_threads(), &waited};
     fn(member);
     if (member.index == 0) own_end = Congestion::Clock::now();
   }
@@ -63,14 +65,14 @@ void parallel_team(int threads, const Fn& fn) {
   std::vector<std::thread> others;
   others.reserve(threads - 1);
   for (int i = 1; i < threads; ++i) {
-    others.emplace_back([&fn, i, threads] {
+    others.emplace_back([&fn, &waited, i, threads] {
       const ScopedFlushDenormals flush;
-      fn(Member{i, threads});
+      fn(Member{i, threads, &waited});
     });
   }
   {
     const ScopedFlushDenormals flush;
-    fn(Member{0, threads});
+    fn(Member{0, threads, &waited});
     own_end = Congestion::Clock::now();
   }
   for (std::thread& other : others) other.join();
@@ -80,7 +82,7 @@ void parallel_team(int threads, const Fn& fn) {
   own_end = Congestion::Clock::now();
 #endif
   const Congestion::Clock::time_point end = Congestion::Clock::now();
-  congestion().report(end, own_end - start, end - own_end);
+  congestion().report(end, own_end - start - waited, end - own_end + waited);
 }
 
 // Splits n items over a team by whole grains: fn(begin, end).
@@ -106,12 +108,14 @@ class Barrier {
       generation_.store(generation + 1, std::memory_order_release);
       return;
     }
-    for (int spins = 0; generation_.load(std::memory_order_acquire) == generation; ++spins) {
-      if (spins < kSpins) {
-        pause();
-      } else {
-        std::this_thread::yield();
-      }
+    for (int spins = 0; spins < kSpins; ++spins) {
+      if (generation_.load(std::memory_order_acquire) != generation) return;
+      pause();
+    }
+    const Congestion::Clock::time_point start = Congestion::Clock::now();
+    while (generation_.load(std::memory_order_acquire) == generation) std::this_thread::yield();
+    if (member.index == 0 && member.waited != nullptr) {
+      *member.waited += Congestion::Clock::now() - start;
     }
   }
 

@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <thread>
+
+#include "core/parallel.h"
+
 namespace ostinato::test {
 namespace {
 
@@ -47,6 +51,27 @@ TEST_F(CongestionTest, PausesGrowUntilATeamRunsWell) {
   congestion_.report(now_, kWork, microseconds(1));
   congestion_.report(now_, kWork, kLongWait);
   EXPECT_FALSE(congestion_.active(now_ + Congestion::kFirstPause));
+}
+
+// A member that loses its processor holds up the others inside the region, at the barrier.
+TEST(CongestionOfBarriers, WaitsInsideARegionCount) {
+  congestion().set_enabled(true);
+  Barrier barrier;
+  bool team_of_two = false;
+  parallel_team(2, [&](const Member& member) {
+    if (member.size == 1) return;
+    if (member.index == 0) team_of_two = true;
+    if (member.index == 1) std::this_thread::sleep_for(milliseconds(20));
+    barrier.wait(member);
+  });
+  const bool active = congestion().active(Clock::now());
+  congestion().set_enabled(false);
+#if defined(OSTINATO_PARALLEL_SERIAL)
+  EXPECT_FALSE(team_of_two);
+#else
+  EXPECT_TRUE(team_of_two);
+  EXPECT_TRUE(active);
+#endif
 }
 
 TEST_F(CongestionTest, CanBeSwitchedOff) {
