@@ -13,6 +13,8 @@ constexpr int64_t kStepWorkPerThread = 40'000;
 // second-level cache and when they do not.
 constexpr int64_t kRowsPerThread = 4, kRowsPerThreadLarge = 128;
 constexpr int64_t kResidentFloats = 256 * 1024;
+// Rows of an average step from which each step projects its own inputs.
+constexpr int64_t kStepwiseRows = 2;
 
 }  // namespace
 
@@ -144,8 +146,15 @@ void Recurrence::run_loop(const Pass& pass, bool backwards, const Body& body) co
   });
 }
 
+// A step with its own projection saves the gates' way to memory and back; one product for all steps
+// uses each weight on more rows, which counts when a step has few.
+bool Recurrence::projects_stepwise(const Pass& pass) const {
+  return weights_.has_input_panels() &&
+         pass.geometry->rows() >= kStepwiseRows * pass.geometry->steps();
+}
+
 void Recurrence::forward_step(const Pass& pass, int64_t t, int phase, const Part& part,
-                              bool keep_gates) const {
+                              bool keep_gates, const Matrix* x) const {
   const Geometry& geometry = *pass.geometry;
   const int64_t end = std::min(part.row_end, geometry.active(t));
   const int64_t cut =
@@ -156,6 +165,14 @@ void Recurrence::forward_step(const Pass& pass, int64_t t, int phase, const Part
     args.panel_begin = part.panel_begin;
     args.panel_end = part.panel_end;
     args.training = keep_gates;
+    if (x != nullptr) {
+      args.inputs = x->row(geometry.row(first, t));
+      args.inputs_ld = x->ld;
+      args.input_size = weights_.inputs();
+      args.input_weights = weights_.input_panels(phase);
+      args.input_bias = weights_.input_bias();
+      if (!keep_gates) args.gates = gates_.row(first);  // the same rows in all steps
+    }
     pass.kernels->cell_forward[weights_.cell()](args);
   }
 }
@@ -207,9 +224,10 @@ void Recurrence::project_inputs(const Pass& pass, const Matrix& x) const {
 }
 
 void Recurrence::forward_segment(const Pass& pass, const Matrix& x, bool keep_gates) {
-  project_inputs(pass, x);
+  const bool stepwise = projects_stepwise(pass);
+  if (!stepwise) project_inputs(pass, x);
   run_loop(pass, false, [&](int64_t t, int phase, const Part& part) {
-    forward_step(pass, t, phase, part, keep_gates);
+    forward_step(pass, t, phase, part, keep_gates, stepwise ? &x : nullptr);
   });
   pass.check_cancel();
 }

@@ -91,8 +91,11 @@ class Recurrence {
   void run_loop(const Pass& pass, bool backwards, const Body& body) const;
   void project_inputs(const Pass& pass, const Matrix& x) const;
   void forward_segment(const Pass& pass, const Matrix& x, bool keep_gates);
-  void forward_step(const Pass& pass, int64_t t, int phase, const Part& part,
-                    bool keep_gates) const;
+  // Whether each step projects its own inputs.
+  bool projects_stepwise(const Pass& pass) const;
+  // x: the inputs, or null when their projection lies in the gates.
+  void forward_step(const Pass& pass, int64_t t, int phase, const Part& part, bool keep_gates,
+                    const Matrix* x) const;
   // The arguments for `rows` rows from row `first` of step t on, but for panels and `training`.
   CellForwardArgs forward_args(const Pass& pass, int64_t t, int64_t first, int64_t rows,
                                int phase) const;

@@ -70,6 +70,29 @@ void RecurrentWeights::make_maps(const Kernels& kernels) {
   }
 }
 
+void RecurrentWeights::pack_input_panels(const float* weight, const Kernels& kernels, int phase,
+                                         int threads) {
+  const int64_t columns = gate_maps_[phase].size();
+  const int64_t panels = padded(units_) / kernels.width;
+  PackArgs args{};
+  args.src = weight;
+  args.src_ld = inputs_;
+  args.map = gate_maps_[phase].data();
+  args.transposed = true;
+  args.k = inputs_;
+  args.n = columns;
+  args.width = columns / panels;
+  input_panels_[phase].reserve(inputs_ * columns);
+  args.dst = input_panels_[phase].data();
+  parallel_for(threads_for(8 * inputs_ * columns, threads), panels, 1,
+               [&](int64_t begin, int64_t end) {
+                 PackArgs part = args;
+                 part.panel_begin = begin;
+                 part.panel_end = end;
+                 kernels.pack(part);
+               });
+}
+
 void RecurrentWeights::pack_recurrent(const float* weight, const Kernels& kernels, int phase,
                                       int threads) {
   const int64_t columns = gate_maps_[phase].size();
@@ -133,6 +156,7 @@ void RecurrentWeights::pack(const ParamTable& params, const Kernels& kernels, in
                        threads);
   for (int phase = 0; phase < kernels.cells[cell_].phases; ++phase) {
     pack_recurrent(params.value(weight_hh_), kernels, phase, threads);
+    if (has_input_panels()) pack_input_panels(input, kernels, phase, threads);
   }
   if (use_bias_) pack_biases(params, kernels);
 }

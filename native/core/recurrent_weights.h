@@ -58,6 +58,12 @@ class RecurrentWeights {
   // Valid after `pack`.
   const PackedMatrix& input_forward() const { return input_forward_; }    // [I, G Hp]
   const PackedMatrix& input_backward() const { return input_backward_; }  // [G Hp, I]
+  // [panel][I][gates of the phase][V], as the recurrent weights; only where it may pay that each
+  // step projects its inputs: where they are few, beside weights that stay in a cache.
+  bool has_input_panels() const {
+    return 2 * inputs_ <= units_ && (inputs_ + units_) * gate_map().size() <= kStepwiseFloats;
+  }
+  const float* input_panels(int phase) const { return input_panels_[phase].data(); }
   const float* input_bias() const { return use_bias_ ? input_bias_.data() : nullptr; }
   const float* recurrent_bias() const { return use_bias_ ? recurrent_bias_.data() : nullptr; }
   const float* recurrent_forward(int phase) const { return recurrent_forward_[phase].data(); }
@@ -67,7 +73,11 @@ class RecurrentWeights {
   const std::vector<int32_t>& phase_columns(int phase) const { return phase_columns_[phase]; }
 
  private:
+  // Floats of a layer's weights that stay in a second-level cache from step to step.
+  static constexpr int64_t kStepwiseFloats = 256 * 1024;
+
   void make_maps(const Kernels& kernels);
+  void pack_input_panels(const float* weight, const Kernels& kernels, int phase, int threads);
   void pack_recurrent(const float* weight, const Kernels& kernels, int phase, int threads);
   void pack_biases(const ParamTable& params, const Kernels& kernels);
 
@@ -80,6 +90,7 @@ class RecurrentWeights {
   std::vector<int32_t> phase_columns_[kMaxPhases];
   PackedMatrix input_forward_, input_backward_;
   AlignedBuffer input_bias_, recurrent_bias_;
+  AlignedBuffer input_panels_[kMaxPhases];
   AlignedBuffer recurrent_forward_[kMaxPhases], recurrent_backward_[kMaxPhases];
 };
 

@@ -120,10 +120,13 @@ OSTINATO_INLINE void add_column_sums(const GemmTnArgs& args, int64_t k, int64_t 
   for (; k < k_end; k += kRows) {
     const int64_t rows = k_end - k < kRows ? k_end - k : kRows;
     for (int64_t m = args.m_begin; m < args.m_end; m += kV) {
+      const int64_t left = args.m_end - m;
       float* to = args.scratch + (m - args.m_begin);
       const float* from = args.a + k * args.a_ld + m;
       Vf sum = load(to);
-      for (int64_t row = 0; row < rows; ++row) sum = sum + load(from + row * args.a_ld);
+      for (int64_t row = 0; row < rows; ++row, from += args.a_ld) {
+        sum = sum + (left >= kV ? load(from) : load_n(from, static_cast<int>(left)));
+      }
       store(to, sum);
     }
   }

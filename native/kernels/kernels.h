@@ -115,10 +115,18 @@ struct CellForwardArgs {
   bool training;                // store the activated gates for the backward pass
   const float* weights;         // this phase's recurrent weights: [panel][H][gates of the phase][V]
   const float* recurrent_bias;  // [panel][gate][V]; read for split gates only; may be null
-  float* gates;                 // in: input projection + bias; out, when training: activated gates
+  // In: input projection + bias, unless it is made here; out, when training: activated gates.
+  // Without training a projection that is made here may leave anything in it.
+  float* gates;
   int64_t gates_ld;
-  float* recurrent_gates;  // split cells, training: saved recurrent products
-  float* operand;          // phase 0 writes it, phase 1 multiplies it: [rows, Hp]
+  // With `inputs` not null the call makes the projection of the inputs itself, in the same order of
+  // sums: [rows, input_size] times this phase's [panel][I][gates of the phase][V], + the bias.
+  const float* inputs;
+  int64_t inputs_ld, input_size;
+  const float* input_weights;
+  const float* input_bias;  // [panel][gate][V], or null
+  float* recurrent_gates;   // split cells, training: saved recurrent products
+  float* operand;           // phase 0 writes it, phase 1 multiplies it: [rows, Hp]
   int64_t operand_ld;
   const float* previous[kMaxStates];  // states before the step, [rows, Hp]; all have state_ld
   float* next[kMaxStates];            // states after the step

@@ -42,27 +42,52 @@ OSTINATO_INLINE void for_tiles(int64_t rows, int64_t panel_begin, int64_t panel_
   }
 }
 
+// The sums of a tile before the recurrent product: the projection of the inputs and the biases, but
+// of a split gate its recurrent bias only; that gate's projection lies in, or goes to, `gates`.
+template <class Cell, int kPhase, int R, int P, int kCount>
+OSTINATO_INLINE void begin_sums(Vf (&sum)[R][P * kCount], const CellForwardArgs& args, int64_t row,
+                                int64_t panel) {
+  constexpr int kFirst = Cell::kInfo.phase_gates[kPhase];
+  constexpr int64_t kSlots = Cell::kInfo.gates * kV;  // floats of a panel in a gate buffer
+  const bool projects = args.inputs != nullptr;
+  const auto each = [&](const auto& body) {
+    for (int r = 0; r < R; ++r) {
+      for (int p = 0; p < P; ++p) {
+        for (int g = 0; g < kCount; ++g) {
+          const int64_t slot = (panel + p) * kSlots + (kFirst + g) * kV;
+          body(sum[r][p * kCount + g], args.gates + (row + r) * args.gates_ld + slot, slot,
+               (Cell::kInfo.split_gates >> (kFirst + g) & 1) != 0);
+        }
+      }
+    }
+  };
+  const auto bias = [](const float* values, int64_t slot) {
+    return values == nullptr ? zero() : load(values + slot);
+  };
+  if (projects) {
+    each([&](Vf& value, float*, int64_t slot, bool) { value = bias(args.input_bias, slot); });
+    const int64_t panel_floats = args.input_size * kCount * kV;
+    accumulate<R, P, kCount>(sum, args.inputs + row * args.inputs_ld, args.inputs_ld,
+                             args.input_size, args.input_weights + panel * panel_floats,
+                             panel_floats);
+  }
+  each([&](Vf& value, float* gate, int64_t slot, bool split) {
+    if (split) {
+      if (projects) store(gate, value);
+      value = bias(args.recurrent_bias, slot);
+    } else if (!projects) {
+      value = load(gate);
+    }
+  });
+}
+
 template <class Cell, int kPhase, int R, int P>
 OSTINATO_INLINE void forward_tile(const CellForwardArgs& args, int64_t row, int64_t panel) {
   constexpr int kFirst = Cell::kInfo.phase_gates[kPhase];
   constexpr int kCount = Cell::kInfo.phase_gates[kPhase + 1] - kFirst;
   constexpr int64_t kSlots = Cell::kInfo.gates * kV;  // floats of a panel in a gate buffer
   Vf sum[R][P * kCount];
-  for (int r = 0; r < R; ++r) {
-    for (int p = 0; p < P; ++p) {
-      const float* gates = args.gates + (row + r) * args.gates_ld + (panel + p) * kSlots;
-      for (int g = 0; g < kCount; ++g) {
-        const int gate = kFirst + g;
-        if ((Cell::kInfo.split_gates >> gate & 1) == 0) {
-          sum[r][p * kCount + g] = load(gates + gate * kV);
-        } else if (args.recurrent_bias != nullptr) {
-          sum[r][p * kCount + g] = load(args.recurrent_bias + (panel + p) * kSlots + gate * kV);
-        } else {
-          sum[r][p * kCount + g] = zero();
-        }
-      }
-    }
-  }
+  begin_sums<Cell, kPhase, R, P, kCount>(sum, args, row, panel);
   const float* a = kPhase == 0 ? args.previous[0] : args.operand;
   const int64_t a_ld = kPhase == 0 ? args.previous_ld : args.operand_ld;
   const int64_t panel_floats = args.units * kCount * kV;

@@ -69,12 +69,13 @@ TEST(FastPath, TheBestSupportedTableIsActive) {
 
 class FastPathCalls : public testing::Test {
  protected:
-  static constexpr int64_t kBatch = 4, kInputs = 12, kUnits = 24;
+  static constexpr int64_t kBatch = 4, kInputs = 13, kUnits = 24;
 
-  FastPathCalls()
-      : table_(counting_table(active_kernels())),
+  explicit FastPathCalls(int64_t inputs = kInputs)
+      : inputs_(inputs),
+        table_(counting_table(active_kernels())),
         network_(
-            make_network(table_, {kInputs, true, false},
+            make_network(table_, {inputs, true, false},
                          {layer("lstm", {{"units", double{kUnits}}, {"returnSequences", true}})})),
         executor_(network_) {
     EXPECT_STREQ(table_.cells[kLstm].name, "lstm");
@@ -84,7 +85,7 @@ class FastPathCalls : public testing::Test {
     Geometry geometry;
     geometry.assign(kBatch, steps, nullptr);
     reference::RandomSource random(1);
-    const Rows x(random.matrix(steps * kBatch, kInputs));
+    const Rows x(random.matrix(steps * kBatch, inputs_));
     const Rows dy(random.matrix(steps * kBatch, kUnits));
     RunOptions options;
     options.gradients = true;
@@ -94,6 +95,7 @@ class FastPathCalls : public testing::Test {
     executor_.backward(dy.view);
   }
 
+  int64_t inputs_;
   Kernels table_;
   std::shared_ptr<Network> network_;
   Executor executor_;
@@ -109,6 +111,18 @@ TEST_F(FastPathCalls, OneFusedKernelAStepAndAllOtherProductsOutsideTheLoop) {
     // The gradients of both weights, likewise.
     EXPECT_EQ(Counting::transposed_products, 1);
   }
+}
+
+class FastPathCallsOfFewInputs : public FastPathCalls {
+ protected:
+  FastPathCallsOfFewInputs() : FastPathCalls(kUnits / 2) {}
+};
+
+TEST_F(FastPathCallsOfFewInputs, TheStepsProjectThemselves) {
+  run(5);
+  EXPECT_EQ(Counting::forward_steps, 5);
+  EXPECT_EQ(Counting::products, 1);  // the gradient of the inputs
+  EXPECT_EQ(Counting::transposed_products, 1);
 }
 
 TEST_F(FastPathCalls, WeightsArePackedAgainOnlyAfterAChange) {
