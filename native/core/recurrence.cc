@@ -15,6 +15,9 @@ constexpr int64_t kRowsPerThread = 4, kRowsPerThreadLarge = 128;
 constexpr int64_t kResidentFloats = 256 * 1024;
 // Rows of an average step from which each step projects its own inputs.
 constexpr int64_t kStepwiseRows = 2;
+// What the gates of a block may take, and the rows below which products over a block would lose speed.
+constexpr int64_t kBlockBytes = int64_t{1} << 20;
+constexpr int64_t kBlockRows = 512;
 
 }  // namespace
 
@@ -62,7 +65,7 @@ void Recurrence::plan(Workspace& workspace, const Pass& pass, bool keep_outputs)
 Recurrence::Split Recurrence::choose_split(const Pass& pass) const {
   const int64_t batch = pass.geometry->batch();
   const int64_t weights = info(pass).gates * weights_.units() * weights_.units();
-  const int threads = threads_for(segment_.rows * weights, pass.threads);
+  const int threads = threads_for(block_.rows * weights, pass.threads);
   if (threads <= 1) return {};
   const int64_t needed = weights <= kResidentFloats ? kRowsPerThread : kRowsPerThreadLarge;
   if (batch >= needed * threads) return {threads, true};
@@ -95,10 +98,10 @@ Recurrence::Part Recurrence::part_of(const Pass& pass, const Split& split,
   // Rows are sorted by length: equal numbers of steps, not of rows.
   const auto boundary = [&](int index) {
     if (geometry.dense()) return geometry.batch() * index / member.size;
-    const int64_t share = segment_.rows * index / member.size;
+    const int64_t share = block_.rows * index / member.size;
     int64_t steps = 0, row = 0;
     while (row < geometry.batch() && steps < share) {
-      steps += std::clamp(geometry.length(row++), segment_.begin, segment_.end) - segment_.begin;
+      steps += std::clamp(geometry.length(row++), block_.begin, block_.end) - block_.begin;
     }
     return index == member.size ? geometry.batch() : row;
   };
@@ -128,7 +131,40 @@ float* Recurrence::state_after(const Geometry& geometry, size_t state, int64_t t
   return sequence_row(geometry, state, t, row);
 }
 
-// body(t, phase, part) for the segment's steps in processing order, or in the opposite one.
+// body() with the segment's blocks as block_, one after the other, in processing order or in the
+// opposite one. All work on a block is done while its gates are in a cache.
+template <class Body>
+void Recurrence::for_blocks(const Pass& pass, bool backwards, const Body& body) {
+  const Geometry& geometry = *pass.geometry;
+  const int64_t row_bytes = gates_.ld * static_cast<int64_t>(sizeof(float));
+  const int64_t most_rows = std::max(kBlockRows, kBlockBytes / row_bytes);
+  const auto rows = [&](int64_t begin, int64_t end) {
+    return geometry.offset(end) - geometry.offset(begin);
+  };
+  block_ = segment_;
+  const bool ascending = reverse_ == backwards;
+  for (int64_t left = segment_.end - segment_.begin; left > 0;) {
+    if (ascending) {
+      block_.begin = segment_.end - left;
+      block_.end = block_.begin + 1;
+      while (block_.end < segment_.end && rows(block_.begin, block_.end + 1) <= most_rows) {
+        ++block_.end;
+      }
+    } else {
+      block_.end = segment_.begin + left;
+      block_.begin = block_.end - 1;
+      while (block_.begin > segment_.begin && rows(block_.begin - 1, block_.end) <= most_rows) {
+        --block_.begin;
+      }
+    }
+    block_.first_row = geometry.offset(block_.begin);
+    block_.rows = rows(block_.begin, block_.end);
+    left -= block_.end - block_.begin;
+    body();
+  }
+}
+
+// body(t, phase, part) for the block's steps in processing order, or in the opposite one.
 template <class Body>
 void Recurrence::run_loop(const Pass& pass, bool backwards, const Body& body) const {
   const int phases = info(pass).phases;
@@ -136,8 +172,8 @@ void Recurrence::run_loop(const Pass& pass, bool backwards, const Body& body) co
   Barrier barrier;
   parallel_team(split.threads, [&](const Member& member) {
     const Part part = part_of(pass, split, member);
-    for (int64_t i = 0; i < segment_.end - segment_.begin; ++i) {
-      const int64_t t = reverse_ != backwards ? segment_.end - 1 - i : segment_.begin + i;
+    for (int64_t i = 0; i < block_.end - block_.begin; ++i) {
+      const int64_t t = reverse_ != backwards ? block_.end - 1 - i : block_.begin + i;
       for (int phase = 0; phase < phases; ++phase) {
         body(t, phase, part);
         if (!split.by_rows) barrier.wait(member);
@@ -217,19 +253,21 @@ Matrix Recurrence::forward(const Pass& pass, const Matrix& x) {
   }
 }
 
-void Recurrence::project_inputs(const Pass& pass, const Matrix& x) const {
-  multiply(*pass.kernels, pass.threads, rows_of(x, segment_.first_row, segment_.rows),
-           weights_.input_forward(), weights_.input_bias(), false, segment_gates(gates_));
+void Recurrence::project_inputs(const Pass& pass, const Matrix& x, const Segment& steps) const {
+  multiply(*pass.kernels, pass.threads, rows_of(x, steps.first_row, steps.rows),
+           weights_.input_forward(), weights_.input_bias(), false, gates_of(gates_, steps));
   pass.check_cancel();
 }
 
 void Recurrence::forward_segment(const Pass& pass, const Matrix& x, bool keep_gates) {
   const bool stepwise = projects_stepwise(pass);
-  if (!stepwise) project_inputs(pass, x);
-  run_loop(pass, false, [&](int64_t t, int phase, const Part& part) {
-    forward_step(pass, t, phase, part, keep_gates, stepwise ? &x : nullptr);
+  for_blocks(pass, false, [&] {
+    if (!stepwise) project_inputs(pass, x, block_);
+    run_loop(pass, false, [&](int64_t t, int phase, const Part& part) {
+      forward_step(pass, t, phase, part, keep_gates, stepwise ? &x : nullptr);
+    });
+    pass.check_cancel();
   });
-  pass.check_cancel();
 }
 
 // ---- backward ---------------------------------------------------------------------------------
@@ -284,50 +322,53 @@ void Recurrence::backward(const Pass& pass, const ParamTable& params, const Matr
   if (pass.geometry->rows() == 0) return;
   dy_ = dy;
   for (;;) {
-    run_loop(pass, true,
-             [&](int64_t t, int phase, const Part& part) { backward_step(pass, t, phase, part); });
-    pass.check_cancel();
-    weight_gradients(pass, params, rows_of(x, segment_.first_row, segment_.rows));
-    pass.check_cancel();
-    if (dx) {
-      multiply(*pass.kernels, pass.threads, segment_gates(gates_), weights_.input_backward(),
-               nullptr, accumulate_dx, rows_of(dx, segment_.first_row, segment_.rows));
-    }
+    for_blocks(pass, true, [&] {
+      run_loop(pass, true, [&](int64_t t, int phase, const Part& part) {
+        backward_step(pass, t, phase, part);
+      });
+      pass.check_cancel();
+      weight_gradients(pass, params, rows_of(x, block_.first_row, block_.rows));
+      pass.check_cancel();
+      if (dx) {
+        multiply(*pass.kernels, pass.threads, gates_of(gates_, block_), weights_.input_backward(),
+                 nullptr, accumulate_dx, rows_of(dx, block_.first_row, block_.rows));
+      }
+    });
     if (segment_.index == 0) return;
     return_to_previous(pass, x);
   }
 }
 
-// The states before each step of the segment, row by row as the gates.
+// The states before each step of the block, row by row as the gates.
 void Recurrence::gather_previous(const Pass& pass) {
   const Geometry& geometry = *pass.geometry;
   const size_t bytes = weights_.units() * sizeof(float);
-  parallel_for(threads_for(segment_.rows * weights_.units(), pass.threads),
-               segment_.end - segment_.begin, 1, [&](int64_t begin, int64_t end) {
-                 for (int64_t t = segment_.begin + begin; t < segment_.begin + end; ++t) {
+  parallel_for(threads_for(block_.rows * weights_.units(), pass.threads),
+               block_.end - block_.begin, 1, [&](int64_t begin, int64_t end) {
+                 for (int64_t t = block_.begin + begin; t < block_.begin + end; ++t) {
                    for (int64_t b = 0; b < geometry.active(t); ++b) {
-                     std::memcpy(gathered_.row(geometry.row(b, t) - segment_.first_row),
+                     std::memcpy(gathered_.row(geometry.row(b, t) - block_.first_row),
                                  state_before(geometry, 0, t, b), bytes);
                    }
                  }
                });
 }
 
-// Of the recurrent weights: the rows of the segment that have a state before them, and that state.
+// Of the recurrent weights: the rows of the block that have a state before them, and that state.
 TnProduct Recurrence::recurrent_product(const Pass& pass, const ParamTable& params) {
   const Geometry& geometry = *pass.geometry;
   const int64_t units = weights_.units();
   TnProduct product{{}, params.gradient(weights_.weight_hh()), units};
   if (!geometry.dense()) {
     gather_previous(pass);
-    product.b = rows_of(gathered_, 0, segment_.rows);
+    product.b = rows_of(gathered_, 0, block_.rows);
     return product;
   }
   // The states before the steps of a dense batch are the outputs, shifted by one step.
-  const bool begins = segment_.begin == 0, ends = segment_.end == geometry.steps();
-  const int64_t begin = segment_.begin + (begins && !reverse_ ? 1 : 0);
-  const int64_t end = segment_.end - (ends && reverse_ ? 1 : 0);
-  product.first = (begin - segment_.begin) * geometry.batch();
+  const bool begins = block_.begin == 0, ends = block_.end == geometry.steps();
+  const int64_t begin = block_.begin + (begins && !reverse_ ? 1 : 0);
+  const int64_t end = block_.end - (ends && reverse_ ? 1 : 0);
+  product.first = (begin - block_.begin) * geometry.batch();
   if (begin < end) {
     product.b = {sequence_row(geometry, 0, step_before(begin), 0), (end - begin) * geometry.batch(),
                  units, padded(units)};
@@ -335,14 +376,14 @@ TnProduct Recurrence::recurrent_product(const Pass& pass, const ParamTable& para
   return product;
 }
 
-// Adds the segment's share to the gradients of weights and biases. x: the segment's rows.
+// Adds the block's share to the gradients of weights and biases. x: the block's rows.
 void Recurrence::weight_gradients(const Pass& pass, const ParamTable& params, const Matrix& x) {
   const Geometry& geometry = *pass.geometry;
   const Kernels& kernels = *pass.kernels;
   const int64_t units = weights_.units();
   const int64_t bias_size = info(pass).gates * units;
   const bool two_phases = info(pass).phases > 1;
-  const Matrix gates = segment_gates(gates_), recurrent_gates = segment_gates(product_gates());
+  const Matrix gates = gates_of(gates_, block_), recurrent_gates = gates_of(product_gates(), block_);
   const int32_t* map = weights_.gate_map().data();
   const int32_t* recurrent_map = two_phases ? weights_.phase_columns(0).data() : map;
   const TnProduct input{x, params.gradient(weights_.weight_ih()), weights_.inputs()};
@@ -368,9 +409,8 @@ void Recurrence::weight_gradients(const Pass& pass, const ParamTable& params, co
   }
   add_sums(weights_.bias_hh());
 
-  const bool first_in_order = segment_.index == 0;
-  if (geometry.dense() && first_in_order && !initial_zero_) {
-    const int64_t t = reverse_ ? geometry.steps() - 1 : 0;
+  const int64_t t = reverse_ ? geometry.steps() - 1 : 0;  // the first in processing order
+  if (geometry.dense() && block_.has(t) && !initial_zero_) {
     const Matrix rows{gates_row(product_gates(), geometry, t, 0), geometry.batch(), gates.cols,
                       gates.ld};
     const Matrix initial{initial_[0].data(), geometry.batch(), units, padded(units)};
@@ -379,7 +419,7 @@ void Recurrence::weight_gradients(const Pass& pass, const ParamTable& params, co
   }
   if (two_phases) {
     multiply_tn(kernels, pass.threads, gates,
-                {{rows_of(operand_, 0, segment_.rows), recurrent.c, units}},
+                {{rows_of(operand_, block_.first_row - segment_.first_row, block_.rows), recurrent.c, units}},
                 weights_.phase_columns(1).data(), true, nullptr, tn_scratch_);
   }
 }

@@ -78,9 +78,9 @@ class Recurrence {
   float* gates_row(const Matrix& gates, const Geometry& geometry, int64_t t, int64_t row) const {
     return gates.row(geometry.row(row, t) - segment_.gate_base);
   }
-  // The rows of the current segment.
-  Matrix segment_gates(const Matrix& gates) const {
-    return rows_of(gates, segment_.first_row - segment_.gate_base, segment_.rows);
+  // The rows of the current segment, or of steps of it.
+  Matrix gates_of(const Matrix& gates, const Segment& steps) const {
+    return rows_of(gates, steps.first_row - steps.gate_base, steps.rows);
   }
   const Matrix& product_gates() const { return recurrent_gates_ ? recurrent_gates_ : gates_; }
   static Matrix rows_of(const Matrix& matrix, int64_t first, int64_t count) {
@@ -88,8 +88,10 @@ class Recurrence {
   }
 
   template <class Body>
+  void for_blocks(const Pass& pass, bool backwards, const Body& body);
+  template <class Body>
   void run_loop(const Pass& pass, bool backwards, const Body& body) const;
-  void project_inputs(const Pass& pass, const Matrix& x) const;
+  void project_inputs(const Pass& pass, const Matrix& x, const Segment& steps) const;
   void forward_segment(const Pass& pass, const Matrix& x, bool keep_gates);
   // Whether each step projects its own inputs.
   bool projects_stepwise(const Pass& pass) const;
@@ -130,6 +132,7 @@ class Recurrence {
   // S stands for Segments::buffer_rows().
   Segments segments_;
   Segment segment_;                   // the one that lies in the buffers
+  Segment block_;                     // steps of it that are worked on together
   Matrix gates_, recurrent_gates_;    // [S, G Hp]
   Matrix operand_;                    // [S, H], or [B, H] without gradients
   Matrix sequence_[kMaxStates];       // [N, H]; states but the first are [B, H] without gradients

@@ -116,7 +116,7 @@ void Recurrence::recompute_gates(const Pass& pass, const Matrix& x) const {
       }
     }
   };
-  project_inputs(pass, x);
+  project_inputs(pass, x, segment_);
   const int64_t work = segment_.rows * cell.gates * weights_.units() * weights_.units();
   parallel_for(threads_for(work, pass.threads), segment_.end - segment_.begin, steps_per_call,
                [&](int64_t begin, int64_t end) {

@@ -8,6 +8,8 @@ namespace {
 
 inline constexpr int kGemmVectors = kVectorRegisters >= 32 ? 4 : 2;
 inline constexpr int kGemmRows = kSums / kGemmVectors;
+// Rows where the last panel has one or two vectors only: enough sums to hide the latency.
+inline constexpr int kGemmNarrowRows = 8;
 inline constexpr int64_t kGemmWidth = kGemmVectors * kV;
 
 // Depth of a block: the panel of B that all row tiles of a block share stays in the second-level
@@ -16,11 +18,15 @@ inline constexpr int64_t kGemmDepth = 512;
 // Rows of A whose block is used by all panels before the next rows are touched.
 inline constexpr int64_t kGemmBlockRows = 64 * kGemmRows;
 
+// Loops over a tile are unrolled throughout: a sum that is indexed at run time lives in memory.
+// rows: R pointers, null for a row that does not count; `valid` columns exist.
 template <int R, int NV>
 OSTINATO_INLINE void load_tile(Vf (&sum)[R][NV], const float* const* rows, int64_t valid) {
-  for (int r = 0; r < R; ++r) {
-    for (int v = 0; v < NV; ++v) {
-      const int64_t left = valid - v * kV;
+#pragma GCC unroll 8
+  for (int v = 0; v < NV; ++v) {
+    const int64_t left = valid - v * kV;
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
       sum[r][v] = rows[r] == nullptr || left <= 0 ? zero()
                   : left >= kV                    ? load(rows[r] + v * kV)
                                : load_n(rows[r] + v * kV, static_cast<int>(left));
@@ -30,10 +36,12 @@ OSTINATO_INLINE void load_tile(Vf (&sum)[R][NV], const float* const* rows, int64
 
 template <int R, int NV>
 OSTINATO_INLINE void store_tile(const Vf (&sum)[R][NV], float* const* rows, int64_t valid) {
-  for (int r = 0; r < R; ++r) {
-    if (rows[r] == nullptr) continue;
-    for (int v = 0; v < NV; ++v) {
-      const int64_t left = valid - v * kV;
+#pragma GCC unroll 8
+  for (int v = 0; v < NV; ++v) {
+    const int64_t left = valid - v * kV;
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+      if (rows[r] == nullptr) continue;
       if (left >= kV) {
         store(rows[r] + v * kV, sum[r][v]);
       } else if (left > 0) {
@@ -43,38 +51,65 @@ OSTINATO_INLINE void store_tile(const Vf (&sum)[R][NV], float* const* rows, int6
   }
 }
 
+// R rows by the first NV vectors of a panel.
+template <int R, int NV>
+OSTINATO_INLINE void gemm_tile(const GemmArgs& args, int64_t row, int64_t panel, int64_t k_begin,
+                               int64_t k_end) {
+  const int64_t column = panel * kGemmWidth;
+  const int64_t valid = args.n - column;
+  float* const c = args.c + row * args.c_ld + column;
+  const bool adds = k_begin > 0 || args.accumulate;
+  Vf sum[R][NV];
+#pragma GCC unroll 8
+  for (int v = 0; v < NV; ++v) {
+    const int64_t left = valid - v * kV;
+    const Vf bias = k_begin > 0 || args.bias == nullptr || left <= 0 ? zero()
+                    : left >= kV ? load(args.bias + column + v * kV)
+                                 : load_n(args.bias + column + v * kV, static_cast<int>(left));
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) sum[r][v] = bias;
+  }
+  accumulate_fetching<R, 1, NV, R>(
+      sum, args.a + row * args.a_ld + k_begin, args.a_ld, k_end - k_begin,
+      args.b + (panel * args.k + k_begin) * kGemmWidth, 0, kGemmWidth, [&](int r) {
+        for (int v = 0; v < NV; ++v) prefetch(c + r * args.c_ld + v * kV);
+      });
+#pragma GCC unroll 8
+  for (int v = 0; v < NV; ++v) {
+    const int64_t left = valid - v * kV;
+    if (left >= kV) {
+#pragma GCC unroll 8
+      for (int r = 0; r < R; ++r) {
+        float* const to = c + r * args.c_ld + v * kV;
+        store(to, adds ? load(to) + sum[r][v] : sum[r][v]);
+      }
+    } else if (left > 0) {
+      const int lanes = static_cast<int>(left);
+#pragma GCC unroll 8
+      for (int r = 0; r < R; ++r) {
+        float* const to = c + r * args.c_ld + v * kV;
+        store_n(to, adds ? load_n(to, lanes) + sum[r][v] : sum[r][v], lanes);
+      }
+    }
+  }
+}
+
 inline void gemm_block(const GemmArgs& args, int64_t row_begin, int64_t row_end, int64_t k_begin,
                        int64_t k_end) {
-  for (int64_t panel = args.panel_begin; panel < args.panel_end; ++panel) {
-    const int64_t column = panel * kGemmWidth;
-    const int64_t valid = args.n - column;
-    const float* b = args.b + (panel * args.k + k_begin) * kGemmWidth;
-    for_row_tiles<kGemmRows>(row_end - row_begin, [&]<int R>(int64_t first) {
-      Vf sum[R][kGemmVectors];
-      float* rows[R];
-      for (int r = 0; r < R; ++r) rows[r] = args.c + (row_begin + first + r) * args.c_ld + column;
-      if (k_begin > 0 || args.accumulate) {
-        const float* from[R];
-        for (int r = 0; r < R; ++r) from[r] = rows[r];
-        load_tile(sum, from, valid);
-      } else {
-        const float* from[R];
-        for (int r = 0; r < R; ++r) from[r] = args.bias == nullptr ? nullptr : args.bias + column;
-        load_tile(sum, from, valid);
-      }
-      accumulate<R, 1, kGemmVectors>(sum, args.a + (row_begin + first) * args.a_ld + k_begin,
-                                     args.a_ld, k_end - k_begin, b, 0);
-      if (k_begin == 0 && args.accumulate && args.bias != nullptr) {
-        for (int v = 0; v < kGemmVectors; ++v) {
-          const int64_t left = valid - v * kV;
-          if (left <= 0) continue;
-          const Vf bias =
-              load_n(args.bias + column + v * kV, static_cast<int>(left < kV ? left : kV));
-          for (int r = 0; r < R; ++r) sum[r][v] = sum[r][v] + bias;
-        }
-      }
-      store_tile(sum, rows, valid);
+  const auto tiles = [&]<int kRows, int NV>(int64_t panel) {
+    for_row_tiles<kRows>(row_end - row_begin, [&]<int R>(int64_t first) {
+      gemm_tile<R, NV>(args, row_begin + first, panel, k_begin, k_end);
     });
+  };
+  for (int64_t panel = args.panel_begin; panel < args.panel_end; ++panel) {
+    const int64_t valid = args.n - panel * kGemmWidth;
+    if (valid <= kV) {
+      tiles.template operator()<kGemmNarrowRows, 1>(panel);
+    } else if (kGemmVectors > 2 && valid <= 2 * kV) {
+      tiles.template operator()<kGemmNarrowRows, 2>(panel);
+    } else {
+      tiles.template operator()<kGemmRows, kGemmVectors>(panel);
+    }
   }
 }
 

@@ -77,7 +77,9 @@ OSTINATO_INLINE void gemm_tn_panel(const GemmTnArgs& args, const GemmTnProduct& 
           if (accumulate) {  // last, so that no sum waits for C
             Vf old[R][NV];
             load_tile(old, rows, valid);
+#pragma GCC unroll 8
             for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 8
               for (int v = 0; v < NV; ++v) sum[r][v] = old[r][v] + sum[r][v];
             }
           }

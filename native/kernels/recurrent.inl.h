@@ -51,8 +51,11 @@ OSTINATO_INLINE void begin_sums(Vf (&sum)[R][P * kCount], const CellForwardArgs&
   constexpr int64_t kSlots = Cell::kInfo.gates * kV;  // floats of a panel in a gate buffer
   const bool projects = args.inputs != nullptr;
   const auto each = [&](const auto& body) {
+#pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 8
       for (int p = 0; p < P; ++p) {
+#pragma GCC unroll 8
         for (int g = 0; g < kCount; ++g) {
           const int64_t slot = (panel + p) * kSlots + (kFirst + g) * kV;
           body(sum[r][p * kCount + g], args.gates + (row + r) * args.gates_ld + slot, slot,
@@ -81,6 +84,26 @@ OSTINATO_INLINE void begin_sums(Vf (&sum)[R][P * kCount], const CellForwardArgs&
   });
 }
 
+// Fetches what the cell reads and writes of one row and panel, but for the gates, which the tile
+// reads before its product: those of the same place in the next tile.
+template <class Cell>
+OSTINATO_INLINE void fetch_forward(const CellForwardArgs& args, int64_t row, int64_t panel,
+                                   int64_t next_row, int64_t next_panel) {
+  constexpr int64_t kSlots = Cell::kInfo.gates * kV;
+  for (int g = 0; g < Cell::kInfo.gates; ++g) {
+    prefetch(args.gates + next_row * args.gates_ld + next_panel * kSlots + g * kV);
+  }
+  if (args.recurrent_gates != nullptr) {
+    for (int g = 0; g < Cell::kInfo.gates; ++g) {
+      prefetch(args.recurrent_gates + row * args.gates_ld + panel * kSlots + g * kV);
+    }
+  }
+  for (int s = 0; s < Cell::kInfo.states; ++s) {
+    prefetch(args.next[s] + row * args.next_ld + panel * kV);
+    prefetch(args.previous[s] + row * args.previous_ld + panel * kV);
+  }
+}
+
 template <class Cell, int kPhase, int R, int P>
 OSTINATO_INLINE void forward_tile(const CellForwardArgs& args, int64_t row, int64_t panel) {
   constexpr int kFirst = Cell::kInfo.phase_gates[kPhase];
@@ -91,9 +114,24 @@ OSTINATO_INLINE void forward_tile(const CellForwardArgs& args, int64_t row, int6
   const float* a = kPhase == 0 ? args.previous[0] : args.operand;
   const int64_t a_ld = kPhase == 0 ? args.previous_ld : args.operand_ld;
   const int64_t panel_floats = args.units * kCount * kV;
-  accumulate<R, P, kCount>(sum, a + row * a_ld, a_ld, args.units,
-                           args.weights + panel * panel_floats, panel_floats);
+  const bool turns = row + R >= args.rows;  // the next tile is one of the next panels
+  accumulate_fetching<R, P, kCount, R * P>(
+      sum, a + row * a_ld, a_ld, args.units, args.weights + panel * panel_floats, panel_floats,
+      kCount * kV, [&](int i) {
+        const int64_t r = i / P, p = i % P;
+        fetch_forward<Cell>(args, row + r, panel + p, turns ? r : row + R + r,
+                            panel + p + (turns ? P : 0));
+      });
+  // The maths is a loop, not R * P copies of it, so its sums come from memory.
+  Vf sums[R][P * kCount];
+#pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 8
+    for (int v = 0; v < P * kCount; ++v) sums[r][v] = sum[r][v];
+  }
+#pragma GCC unroll 1
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 1
     for (int p = 0; p < P; ++p) {
       const int64_t unit = (panel + p) * kV;
       ForwardLanes lanes;
@@ -109,7 +147,7 @@ OSTINATO_INLINE void forward_tile(const CellForwardArgs& args, int64_t row, int6
         lanes.previous[s] = args.previous[s] + (row + r) * args.previous_ld + unit;
         lanes.next[s] = args.next[s] + (row + r) * args.next_ld + unit;
       }
-      Cell::template forward<kPhase>(lanes, &sum[r][p * kCount]);
+      Cell::template forward<kPhase>(lanes, &sums[r][p * kCount]);
     }
   }
 }
@@ -129,10 +167,12 @@ void cell_forward(const CellForwardArgs& args) noexcept {
   run.template operator()<0>();
 }
 
-// The gradient dG of a phase's gates times their recurrent weights, added to `sum`.
-template <class Cell, int kPhase, int R, int P>
+// The gradient dG of a phase's gates times their recurrent weights, added to `sum`; fetch(i) for
+// i < R * P meanwhile.
+template <class Cell, int kPhase, int R, int P, class Fetch>
 OSTINATO_INLINE void add_gate_product(Vf (&sum)[R][P], const CellBackwardArgs& args,
-                                      const float* gates, int64_t ld, int64_t row, int64_t panel) {
+                                      const float* gates, int64_t ld, int64_t row, int64_t panel,
+                                      const Fetch& fetch) {
   constexpr int kFirst = Cell::kInfo.phase_gates[kPhase];
   constexpr int kCount = Cell::kInfo.phase_gates[kPhase + 1] - kFirst;
   constexpr int64_t kSlots = Cell::kInfo.gates * kV;
@@ -141,42 +181,73 @@ OSTINATO_INLINE void add_gate_product(Vf (&sum)[R][P], const CellBackwardArgs& a
   const float* b = args.weights + panel * depth * kV;
   const float* a = gates + row * ld;
   if constexpr (kCount == Cell::kInfo.gates) {
-    accumulate<R, P, 1>(sum, a, ld, depth, b, depth * kV);
+    accumulate_fetching<R, P, 1, R * P>(sum, a, ld, depth, b, depth * kV, kV, fetch);
   } else {
     for (int64_t q = 0; q < panels; ++q) {
+      if (q < R * P) fetch(static_cast<int>(q));
       accumulate<R, P, 1>(sum, a + q * kSlots + kFirst * kV, ld, kCount * kV,
                           b + q * (kCount * kV) * kV, depth * kV);
     }
   }
 }
 
+// Fetches what the cell's derivatives read and write of one row and panel.
+template <class Cell>
+OSTINATO_INLINE void fetch_backward(const CellBackwardArgs& args, int64_t row, int64_t panel) {
+  constexpr int64_t kSlots = Cell::kInfo.gates * kV;
+  if (args.gates == nullptr) return;
+  for (int g = 0; g < Cell::kInfo.gates; ++g) {
+    prefetch(args.gates + row * args.gates_ld + panel * kSlots + g * kV);
+  }
+  if (args.recurrent_gates != nullptr) {
+    for (int g = 0; g < Cell::kInfo.gates; ++g) {
+      prefetch(args.recurrent_gates + row * args.gates_ld + panel * kSlots + g * kV);
+    }
+  }
+  for (int s = 0; s < Cell::kInfo.states; ++s) {
+    prefetch(args.previous[s] + row * args.previous_ld + panel * kV);
+    prefetch(args.next[s] + row * args.next_ld + panel * kV);
+  }
+  if (args.dy != nullptr) prefetch(args.dy + row * args.dy_ld + panel * kV);
+}
+
 template <class Cell, int kPhase, int R, int P>
 OSTINATO_INLINE void backward_tile(const CellBackwardArgs& args, int64_t row, int64_t panel) {
   constexpr int64_t kSlots = Cell::kInfo.gates * kV;
-  Vf sum[R][P];
-  for (int r = 0; r < R; ++r) {
-    for (int p = 0; p < P; ++p) {
-      const int64_t unit = (panel + p) * kV;
-      sum[r][p] = kPhase == 0 ? load(args.dstate[0] + (row + r) * args.dstate_ld + unit) : zero();
-      if (kPhase > 0 || args.dy == nullptr || unit >= args.units) continue;
-      // dy is another layer's buffer: nothing is promised of its padding.
-      const float* dy = args.dy + (row + r) * args.dy_ld + unit;
-      const int64_t left = args.units - unit;
-      sum[r][p] = sum[r][p] + (left >= kV ? load(dy) : load_n(dy, static_cast<int>(left)));
-    }
-  }
+  Vf sum[R][P] = {};
+  const auto fetch = [&](int i) { fetch_backward<Cell>(args, row + i / P, panel + i % P); };
   if constexpr (kPhase == 0) {
     if (args.following != nullptr) {
-      add_gate_product<Cell, 0, R, P>(sum, args, args.following, args.following_ld, row, panel);
+      add_gate_product<Cell, 0, R, P>(sum, args, args.following, args.following_ld, row, panel,
+                                      fetch);
     }
   } else {
-    add_gate_product<Cell, kPhase, R, P>(sum, args, args.gates, args.gates_ld, row, panel);
+    add_gate_product<Cell, kPhase, R, P>(sum, args, args.gates, args.gates_ld, row, panel, fetch);
   }
+  // The maths is a loop, not R * P copies of it, so its sums come from memory.
+  Vf sums[R][P];
+#pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 8
+    for (int p = 0; p < P; ++p) sums[r][p] = sum[r][p];
+  }
+#pragma GCC unroll 1
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 1
     for (int p = 0; p < P; ++p) {
       const int64_t unit = (panel + p) * kV;
+      Vf d = sums[r][p];
+      if constexpr (kPhase == 0) {
+        d = d + load(args.dstate[0] + (row + r) * args.dstate_ld + unit);
+        if (args.dy != nullptr && unit < args.units) {
+          // dy is another layer's buffer: nothing is promised of its padding.
+          const float* dy = args.dy + (row + r) * args.dy_ld + unit;
+          const int64_t left = args.units - unit;
+          d = d + (left >= kV ? load(dy) : load_n(dy, static_cast<int>(left)));
+        }
+      }
       if (args.gates == nullptr) {
-        store(args.dstate[0] + (row + r) * args.dstate_ld + unit, sum[r][p]);
+        store(args.dstate[0] + (row + r) * args.dstate_ld + unit, d);
         continue;
       }
       BackwardLanes lanes;
@@ -190,7 +261,7 @@ OSTINATO_INLINE void backward_tile(const CellBackwardArgs& args, int64_t row, in
         lanes.next[s] = args.next[s] + (row + r) * args.next_ld + unit;
         lanes.dstate[s] = args.dstate[s] + (row + r) * args.dstate_ld + unit;
       }
-      Cell::template backward<kPhase>(lanes, sum[r][p]);
+      Cell::template backward<kPhase>(lanes, d);
     }
   }
 }

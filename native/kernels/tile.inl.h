@@ -14,11 +14,11 @@ inline constexpr int64_t kV = Vf::kWidth;
 inline constexpr int kSums = kVectorRegisters >= 32 ? 24 : 12;
 
 // sum[r][p * G + g] += A[r, 0..k) . B[0..k, panel p, vector g]: P panels of G vectors each, whose
-// row i lies at b + p * b_panel + i * G * V. Each sum is one chain in the order of k, whatever R
+// row i lies at b + p * b_panel + i * b_ld. Each sum is one chain in the order of k, whatever R
 // and P: which tile an element falls in does not change its bits.
 template <int R, int P, int G>
 OSTINATO_INLINE void accumulate(Vf (&sum)[R][P * G], const float* a, int64_t a_ld, int64_t k,
-                                const float* b, int64_t b_panel) {
+                                const float* b, int64_t b_panel, int64_t b_ld = G * kV) {
 #pragma GCC unroll 2
   for (int64_t i = 0; i < k; ++i) {
     Vf column[P * G];
@@ -26,7 +26,7 @@ OSTINATO_INLINE void accumulate(Vf (&sum)[R][P * G], const float* a, int64_t a_l
     for (int p = 0; p < P; ++p) {
 #pragma GCC unroll 8
       for (int g = 0; g < G; ++g) {
-        column[p * G + g] = load(b + p * b_panel + i * (G * kV) + g * kV);
+        column[p * G + g] = load(b + p * b_panel + i * b_ld + g * kV);
       }
     }
 #pragma GCC unroll 8
@@ -35,6 +35,25 @@ OSTINATO_INLINE void accumulate(Vf (&sum)[R][P * G], const float* a, int64_t a_l
 #pragma GCC unroll 8
       for (int v = 0; v < P * G; ++v) sum[r][v] = fma(factor, column[v], sum[r][v]);
     }
+  }
+}
+
+// As accumulate, with what the tile or the next one needs besides fetched meanwhile: fetch(i) for each
+// i < kItems, spread over the loop, since a burst of fetches would keep the loop's own loads waiting.
+template <int R, int P, int G, int kItems, class Fetch>
+OSTINATO_INLINE void accumulate_fetching(Vf (&sum)[R][P * G], const float* a, int64_t a_ld,
+                                         int64_t k, const float* b, int64_t b_panel, int64_t b_ld,
+                                         const Fetch& fetch) {
+  constexpr int64_t kLeastDepth = 32;
+  int64_t depth = k / kItems;
+  if (depth < kLeastDepth) depth = kLeastDepth;
+  int64_t begin = 0;
+#pragma GCC unroll 1
+  for (int item = 0; item < kItems; ++item) {
+    fetch(item);
+    const int64_t end = item + 1 < kItems && begin + depth < k ? begin + depth : k;
+    accumulate<R, P, G>(sum, a + begin, a_ld, end - begin, b + begin * b_ld, b_panel, b_ld);
+    begin = end;
   }
 }
 
