@@ -75,7 +75,15 @@ void Dense::pack(const ParamTable& params, const Kernels& kernels, int threads) 
   const float* weight = params.value(weight_);
   const int64_t inputs = input_.features;
   forward_.pack(kernels, weight, inputs, true, inputs, units_, nullptr, -1, threads);
-  backward_.pack(kernels, weight, inputs, false, units_, inputs, nullptr, -1, threads);
+}
+
+void Dense::pack_backward(const ParamTable& params, const Kernels& kernels, int threads,
+                          const Geometry& /*geometry*/) {
+  if (backward_version_ == params.version()) return;
+  backward_version_ = params.version();
+  const int64_t inputs = input_.features;
+  backward_.pack(kernels, params.value(weight_), inputs, false, units_, inputs, nullptr, -1,
+                 threads);
 }
 
 std::unique_ptr<LayerRun> Dense::make_run() const { return std::make_unique<DenseRun>(*this); }

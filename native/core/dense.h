@@ -14,6 +14,8 @@ class Dense : public Layer {
   ValueShape build(const ValueShape& input, ParamTable& params) override;
   void initialize(ParamTable& params, uint64_t seed, uint64_t index) const override;
   void pack(const ParamTable& params, const Kernels& kernels, int threads) override;
+  void pack_backward(const ParamTable& params, const Kernels& kernels, int threads,
+                     const Geometry& geometry) override;
   std::unique_ptr<LayerRun> make_run() const override;
 
  private:
@@ -26,6 +28,7 @@ class Dense : public Layer {
   int weight_ = -1, bias_ = -1;  // indices in the table
   PackedMatrix forward_;         // W^T: [inputs, units]
   PackedMatrix backward_;        // W: [units, inputs]
+  uint64_t backward_version_ = 0;
 };
 
 }  // namespace ostinato

@@ -73,7 +73,7 @@ void Executor::plan(bool input_gradient) {
 }
 
 Value Executor::forward(const Geometry& geometry, const Value& input, const RunOptions& options) {
-  network_->pack_if_stale(options.threads);
+  network_->pack_if_stale(options.threads, options.gradients ? &geometry : nullptr);
   const bool stale = must_plan(geometry, options);
   pass_.kernels = &network_->kernels();
   pass_.geometry = &geometry_;

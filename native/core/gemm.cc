@@ -32,6 +32,30 @@ void for_parts(int parts, const Fn& fn) {
   });
 }
 
+// Splits C = A . B over the threads; `product` says everything of B, and what happens with C.
+void share_product(const Kernels& kernels, int threads, const Matrix& a, const GemmArgs& product,
+                   const Matrix& c) {
+  const int64_t m = a.rows;
+  if (m <= 0 || product.n <= 0) return;
+  const int64_t tiles = ceil_div(m, kernels.gemm_rows);
+  const int64_t panels = ceil_div(product.n, kernels.gemm_width);
+  const Grid grid(threads_for(m * product.n * product.k, threads), tiles, panels);
+  for_parts(grid.parts(), [&](int part, int) {
+    const Member::Range rows = grid.row_member(part).share(m, kernels.gemm_rows);
+    const Member::Range cols = grid.col_member(part).share(panels);
+    if (rows.begin >= rows.end || cols.begin >= cols.end) return;
+    GemmArgs args = product;
+    args.m = rows.end - rows.begin;
+    args.a = a.row(rows.begin);
+    args.a_ld = a.ld;
+    args.c = c.row(rows.begin);
+    args.c_ld = c.ld;
+    args.panel_begin = cols.begin;
+    args.panel_end = cols.end;
+    kernels.gemm(args);
+  });
+}
+
 }  // namespace
 
 int threads_for(int64_t work, int threads) {
@@ -65,30 +89,25 @@ void PackedMatrix::pack(const Kernels& kernels, const float* src, int64_t src_ld
 
 void multiply(const Kernels& kernels, int threads, const Matrix& a, const PackedMatrix& b,
               const float* bias, bool accumulate, const Matrix& c) {
-  const int64_t m = a.rows;
-  if (m <= 0 || b.n() <= 0) return;
-  const int64_t tiles = ceil_div(m, kernels.gemm_rows);
-  const int64_t panels = ceil_div(b.n(), kernels.gemm_width);
-  const Grid grid(threads_for(m * b.n() * b.k(), threads), tiles, panels);
-  for_parts(grid.parts(), [&](int part, int) {
-    const Member::Range rows = grid.row_member(part).share(m, kernels.gemm_rows);
-    const Member::Range cols = grid.col_member(part).share(panels);
-    if (rows.begin >= rows.end || cols.begin >= cols.end) return;
-    GemmArgs args{};
-    args.m = rows.end - rows.begin;
-    args.n = b.n();
-    args.k = b.k();
-    args.a = a.row(rows.begin);
-    args.a_ld = a.ld;
-    args.b = b.data();
-    args.bias = bias;
-    args.accumulate = accumulate;
-    args.c = c.row(rows.begin);
-    args.c_ld = c.ld;
-    args.panel_begin = cols.begin;
-    args.panel_end = cols.end;
-    kernels.gemm(args);
-  });
+  GemmArgs args{};
+  args.n = b.n();
+  args.k = b.k();
+  args.b = b.data();
+  args.bias = bias;
+  args.accumulate = accumulate;
+  share_product(kernels, threads, a, args, c);
+}
+
+void multiply(const Kernels& kernels, int threads, const Matrix& a, const MappedRows& b,
+              bool accumulate, const Matrix& c) {
+  GemmArgs args{};
+  args.n = b.rows.cols;
+  args.k = b.k;
+  args.b = b.rows.data;
+  args.b_map = b.map;
+  args.b_ld = b.rows.ld;
+  args.accumulate = accumulate;
+  share_product(kernels, threads, a, args, c);
 }
 
 int64_t multiply_tn_scratch(const Kernels& kernels, int threads) {

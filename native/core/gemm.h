@@ -35,11 +35,21 @@ class PackedMatrix {
   int64_t k_ = 0, n_ = 0;
 };
 
+// The right-hand side B [K,N] of products where it lies, see GemmArgs: row i is row map[i] of `rows`.
+struct MappedRows {
+  Matrix rows;
+  const int32_t* map;
+  int64_t k;
+};
+
 // C [M,N] = A [M,K] . B (+ bias [N]) (+ C when `accumulate`). M is a.rows; K and N are B's. Splits
 // whole tiles of rows over the threads or, where there are fewer tiles than threads, panels too.
 // C's columns beyond N are not touched.
 void multiply(const Kernels& kernels, int threads, const Matrix& a, const PackedMatrix& b,
               const float* bias, bool accumulate, const Matrix& c);
+
+void multiply(const Kernels& kernels, int threads, const Matrix& a, const MappedRows& b,
+              bool accumulate, const Matrix& c);
 
 // Floats of scratch that multiply_tn needs for so many threads.
 int64_t multiply_tn_scratch(const Kernels& kernels, int threads);

@@ -19,6 +19,9 @@ void Layer::initialize(ParamTable& /*params*/, uint64_t /*seed*/, uint64_t /*ind
 
 void Layer::pack(const ParamTable& /*params*/, const Kernels& /*kernels*/, int /*threads*/) {}
 
+void Layer::pack_backward(const ParamTable& /*params*/, const Kernels& /*kernels*/, int /*threads*/,
+                          const Geometry& /*geometry*/) {}
+
 std::unique_ptr<Layer> make_layer(const LayerConfig& config) {
   if (config.type == "embedding") return std::make_unique<Embedding>(config);
   if (config.type == "dense") return std::make_unique<Dense>(config);

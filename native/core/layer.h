@@ -66,8 +66,11 @@ class Layer {
   virtual ValueShape build(const ValueShape& input, ParamTable& params) = 0;
   // Draws initial values; `index` is the layer's place in the model (a stream of random numbers).
   virtual void initialize(ParamTable& params, uint64_t seed, uint64_t index) const;
-  // Makes the packed copies for these kernels from the current values.
+  // Makes the packed copies for these kernels from the current values: those that a forward pass
+  // reads, and those that the backward pass over a geometry does unless they are there already.
   virtual void pack(const ParamTable& params, const Kernels& kernels, int threads);
+  virtual void pack_backward(const ParamTable& params, const Kernels& kernels, int threads,
+                             const Geometry& geometry);
   virtual std::vector<StateInfo> states() const { return {}; }
   virtual std::unique_ptr<LayerRun> make_run() const = 0;
   // False for a layer that needs the future of a sequence, and so cannot run one step at a time.

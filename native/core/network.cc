@@ -29,11 +29,16 @@ Network::Network(const NetworkConfig& config, const Kernels& kernels)
   }
 }
 
-void Network::pack_if_stale(int threads) {
+void Network::pack_if_stale(int threads, const Geometry* backward_over) {
   const std::lock_guard<std::mutex> lock(pack_mutex_);
-  if (packed_version_ == params_.version()) return;
-  for (const std::unique_ptr<Layer>& layer : layers_) layer->pack(params_, kernels_, threads);
-  packed_version_ = params_.version();
+  if (packed_version_ != params_.version()) {
+    for (const std::unique_ptr<Layer>& layer : layers_) layer->pack(params_, kernels_, threads);
+    packed_version_ = params_.version();
+  }
+  if (backward_over == nullptr) return;
+  for (const std::unique_ptr<Layer>& layer : layers_) {
+    layer->pack_backward(params_, kernels_, threads, *backward_over);
+  }
 }
 
 }  // namespace ostinato

@@ -28,9 +28,10 @@ class Network {
   const ParamTable& params() const { return params_; }
   uint64_t seed() const { return seed_; }
 
-  // Repacks the weights if the parameters have changed since; safe to call from several threads
-  // as long as nobody changes parameters meanwhile.
-  void pack_if_stale(int threads);
+  // Repacks what a forward pass reads, and with a geometry what the backward pass over it reads, if
+  // the parameters have changed since; safe to call from several threads as long as nobody changes
+  // parameters meanwhile.
+  void pack_if_stale(int threads, const Geometry* backward_over);
 
  private:
   const Kernels& kernels_;

@@ -102,25 +102,49 @@ class Barrier {
  public:
   void wait(const Member& member) {
     if (member.size <= 1) return;
-    const uint32_t generation = generation_.load(std::memory_order_relaxed);
-    if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == member.size) {
-      arrived_.store(0, std::memory_order_relaxed);
-      generation_.store(generation + 1, std::memory_order_release);
+    if (member.size <= kFlat) {
+      // Each member raises a number of its own and reads all others': one transfer of a cache line
+      // between cores, where a shared counter takes three.
+      const uint32_t round = places_[member.index].round.load(std::memory_order_relaxed) + 1;
+      places_[member.index].round.store(round, std::memory_order_release);
+      for (int i = 0; i < member.size; ++i) {
+        if (i == member.index) continue;
+        // A member that has gone on is one round ahead.
+        wait_until(member, [&] {
+          return static_cast<int32_t>(places_[i].round.load(std::memory_order_acquire) - round) >=
+                 0;
+        });
+      }
       return;
     }
+    const uint32_t round = places_[0].round.load(std::memory_order_relaxed);
+    if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == member.size) {
+      arrived_.store(0, std::memory_order_relaxed);
+      places_[0].round.store(round + 1, std::memory_order_release);
+      return;
+    }
+    wait_until(member,
+               [&] { return places_[0].round.load(std::memory_order_acquire) != round; });
+  }
+
+ private:
+  static constexpr int kSpins = 2000;
+  // Members up to which everybody reads everybody's number.
+  static constexpr int kFlat = 8;
+
+  template <class Done>
+  static void wait_until(const Member& member, const Done& done) {
     for (int spins = 0; spins < kSpins; ++spins) {
-      if (generation_.load(std::memory_order_acquire) != generation) return;
+      if (done()) return;
       pause();
     }
     const Congestion::Clock::time_point start = Congestion::Clock::now();
-    while (generation_.load(std::memory_order_acquire) == generation) std::this_thread::yield();
+    while (!done()) std::this_thread::yield();
     if (member.index == 0 && member.waited != nullptr) {
       *member.waited += Congestion::Clock::now() - start;
     }
   }
 
- private:
-  static constexpr int kSpins = 2000;
   static void pause() {
 #if defined(__x86_64__) || defined(_M_X64)
     __builtin_ia32_pause();
@@ -128,8 +152,12 @@ class Barrier {
     asm volatile("yield");
 #endif
   }
+
+  struct Place {
+    alignas(64) std::atomic<uint32_t> round{0};
+  };
+  Place places_[kFlat];
   alignas(64) std::atomic<int> arrived_{0};
-  alignas(64) std::atomic<uint32_t> generation_{0};
 };
 
 }  // namespace ostinato

@@ -8,7 +8,7 @@ namespace ostinato {
 namespace {
 
 // Multiply-adds of one step that a thread must have for a barrier a step to pay.
-constexpr int64_t kStepWorkPerThread = 40'000;
+constexpr int64_t kStepWorkPerThread = 6'000;
 // Rows that each thread needs for a split by rows, when the recurrent weights stay in its own
 // second-level cache and when they do not.
 constexpr int64_t kRowsPerThread = 4, kRowsPerThreadLarge = 128;
@@ -290,7 +290,8 @@ void Recurrence::backward_step(const Pass& pass, int64_t t, int phase, const Par
     args.panel_begin = part.panel_begin;
     args.panel_end = part.panel_end;
     args.phase = phase;
-    args.weights = weights_.recurrent_backward(phase);
+    args.weight_rows = weight_rows_;
+    if (weight_rows_ == nullptr) args.weights = weights_.recurrent_backward(phase);
     if (first < to) args.following = gates_row(product_gates(), geometry, step_after(t), first);
     args.following_ld = product_gates().ld;
     args.gates = gates_row(gates_, geometry, t, first);
@@ -321,6 +322,8 @@ void Recurrence::backward(const Pass& pass, const ParamTable& params, const Matr
   initial_gradient_pending_ = true;
   if (pass.geometry->rows() == 0) return;
   dy_ = dy;
+  weight_rows_ = weights_.recurrent_in_place(*pass.geometry) ? params.value(weights_.weight_hh())
+                                                             : nullptr;
   for (;;) {
     for_blocks(pass, true, [&] {
       run_loop(pass, true, [&](int64_t t, int phase, const Part& part) {
@@ -330,13 +333,28 @@ void Recurrence::backward(const Pass& pass, const ParamTable& params, const Matr
       weight_gradients(pass, params, rows_of(x, block_.first_row, block_.rows));
       pass.check_cancel();
       if (dx) {
-        multiply(*pass.kernels, pass.threads, gates_of(gates_, block_), weights_.input_backward(),
-                 nullptr, accumulate_dx, rows_of(dx, block_.first_row, block_.rows));
+        input_gradient(pass, params, rows_of(dx, block_.first_row, block_.rows), accumulate_dx);
       }
     });
     if (segment_.index == 0) return;
     return_to_previous(pass, x);
   }
+}
+
+// dx: the block's rows.
+void Recurrence::input_gradient(const Pass& pass, const ParamTable& params, const Matrix& dx,
+                                bool accumulate) const {
+  const Matrix gates = gates_of(gates_, block_);
+  if (!weights_.input_in_place(*pass.geometry, *pass.kernels)) {
+    multiply(*pass.kernels, pass.threads, gates, weights_.input_backward(), nullptr, accumulate,
+             dx);
+    return;
+  }
+  const int64_t inputs = weights_.inputs();
+  const Matrix rows{params.value(weights_.weight_ih()), info(pass).gates * weights_.units(), inputs,
+                    inputs};
+  multiply(*pass.kernels, pass.threads, gates,
+           MappedRows{rows, weights_.gate_map().data(), gates.cols}, accumulate, dx);
 }
 
 // The states before each step of the block, row by row as the gates.

@@ -102,6 +102,8 @@ class Recurrence {
   CellForwardArgs forward_args(const Pass& pass, int64_t t, int64_t first, int64_t rows,
                                int phase) const;
   void backward_step(const Pass& pass, int64_t t, int phase, const Part& part) const;
+  void input_gradient(const Pass& pass, const ParamTable& params, const Matrix& dx,
+                      bool accumulate) const;
   void finish_initial_gradient();
   void finish_initial_gradient_of_segment();
 
@@ -144,7 +146,8 @@ class Recurrence {
   Matrix gathered_;                   // [S, H]: states before each step, of a ragged batch
   float* tn_scratch_ = nullptr;
   float* bias_sums_ = nullptr;
-  Matrix dy_;  // of the running backward
+  Matrix dy_;                            // of the running backward
+  const float* weight_rows_ = nullptr;   // … the recurrent weights in place, if it reads them there
 
   AlignedBuffer initial_[kMaxStates];  // [B, Hp], sorted rows
   bool initial_set_[kMaxStates] = {};  // since the last forward

@@ -99,7 +99,8 @@ void Recurrence::finish_initial_gradient_of_segment() {
     args.rows = last - first;
     args.units = weights_.units();
     args.panel_end = ld / pass_.kernels->width;
-    args.weights = weights_.recurrent_backward(0);
+    args.weight_rows = weight_rows_;
+    if (weight_rows_ == nullptr) args.weights = weights_.recurrent_backward(0);
     args.following = gates_row(product_gates(), geometry, t, first);
     args.following_ld = product_gates().ld;
     args.dstate[0] = dstate_[0].data() + first * ld;

@@ -95,6 +95,13 @@ void Recurrent::pack(const ParamTable& params, const Kernels& kernels, int threa
   for (RecurrentWeights& weights : weights_) weights.pack(params, kernels, threads);
 }
 
+void Recurrent::pack_backward(const ParamTable& params, const Kernels& kernels, int threads,
+                              const Geometry& geometry) {
+  for (RecurrentWeights& weights : weights_) {
+    weights.pack_backward(params, kernels, threads, geometry);
+  }
+}
+
 std::vector<StateInfo> Recurrent::states() const {
   std::vector<StateInfo> states;
   for (int s = 0; s < info().states; ++s) {

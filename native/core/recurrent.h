@@ -32,6 +32,8 @@ class Recurrent : public Layer {
   ValueShape build(const ValueShape& input, ParamTable& params) override;
   void initialize(ParamTable& params, uint64_t seed, uint64_t index) const override;
   void pack(const ParamTable& params, const Kernels& kernels, int threads) override;
+  void pack_backward(const ParamTable& params, const Kernels& kernels, int threads,
+                     const Geometry& geometry) override;
   std::vector<StateInfo> states() const override;
   std::unique_ptr<LayerRun> make_run() const override;
   bool streamable() const override { return !bidirectional_ && !go_backwards_; }

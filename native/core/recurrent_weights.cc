@@ -7,6 +7,42 @@
 
 namespace ostinato {
 
+namespace {
+
+// Floats of weights up to which the backward pass may read them in place: strides through more of them
+// would meet too many pages. Rows of a batch (those of one tile), and packed rows for the gradient of
+// the inputs, up to which it does.
+constexpr int64_t kFloatsInPlace = int64_t{1} << 20;
+constexpr int64_t kRowsInPlace = 6, kInputRowsInPlace = 512;
+
+void pack_panels(const Kernels& kernels, int threads, const PackArgs& args, int64_t panels) {
+  parallel_for(threads_for(8 * args.k * args.n, threads), panels, 1,
+               [&](int64_t begin, int64_t end) {
+                 PackArgs part = args;
+                 part.panel_begin = begin;
+                 part.panel_end = end;
+                 kernels.pack(part);
+               });
+}
+
+// Rows of a PyTorch weight [G H, k] as columns by `map`: dst[panel][k][columns of a panel].
+void pack_columns(const Kernels& kernels, int threads, const float* weight, int64_t k,
+                  const GateMap& map, int64_t panels, AlignedBuffer& dst) {
+  PackArgs args{};
+  args.src = weight;
+  args.src_ld = k;
+  args.map = map.data();
+  args.transposed = true;
+  args.k = k;
+  args.n = map.size();
+  args.width = map.size() / panels;
+  dst.reserve(k * map.size());
+  args.dst = dst.data();
+  pack_panels(kernels, threads, args, panels);
+}
+
+}  // namespace
+
 GateMap::GateMap(int64_t units, int64_t width, int first, int last) {
   const int64_t panels = padded(units) / width;
   map_.reserve(panels * (last - first) * width);
@@ -72,61 +108,30 @@ void RecurrentWeights::make_maps(const Kernels& kernels) {
 
 void RecurrentWeights::pack_input_panels(const float* weight, const Kernels& kernels, int phase,
                                          int threads) {
-  const int64_t columns = gate_maps_[phase].size();
-  const int64_t panels = padded(units_) / kernels.width;
-  PackArgs args{};
-  args.src = weight;
-  args.src_ld = inputs_;
-  args.map = gate_maps_[phase].data();
-  args.transposed = true;
-  args.k = inputs_;
-  args.n = columns;
-  args.width = columns / panels;
-  input_panels_[phase].reserve(inputs_ * columns);
-  args.dst = input_panels_[phase].data();
-  parallel_for(threads_for(8 * inputs_ * columns, threads), panels, 1,
-               [&](int64_t begin, int64_t end) {
-                 PackArgs part = args;
-                 part.panel_begin = begin;
-                 part.panel_end = end;
-                 kernels.pack(part);
-               });
+  pack_columns(kernels, threads, weight, inputs_, gate_maps_[phase], padded(units_) / kernels.width,
+               input_panels_[phase]);
 }
 
-void RecurrentWeights::pack_recurrent(const float* weight, const Kernels& kernels, int phase,
-                                      int threads) {
-  const int64_t columns = gate_maps_[phase].size();
-  const int64_t width = kernels.width;
-  const int64_t panels = padded(units_) / width;
+void RecurrentWeights::pack_recurrent_forward(const float* weight, const Kernels& kernels,
+                                              int phase, int threads) {
+  pack_columns(kernels, threads, weight, units_, gate_maps_[phase], padded(units_) / kernels.width,
+               recurrent_forward_[phase]);
+}
 
-  PackArgs forward{};
-  forward.src = weight;
-  forward.src_ld = units_;
-  forward.map = gate_maps_[phase].data();
-  forward.transposed = true;
-  forward.k = units_;
-  forward.n = columns;
-  forward.width = columns / panels;
-  recurrent_forward_[phase].reserve(units_ * columns);
-  forward.dst = recurrent_forward_[phase].data();
-
-  PackArgs backward = forward;
-  backward.transposed = false;
-  backward.k = columns;
-  backward.n = padded(units_);
-  backward.n_source = units_;
-  backward.width = width;
-  recurrent_backward_[phase].reserve(columns * padded(units_));
-  backward.dst = recurrent_backward_[phase].data();
-
-  parallel_for(threads_for(16 * units_ * columns, threads), panels, 1,
-               [&](int64_t begin, int64_t end) {
-                 for (PackArgs args : {forward, backward}) {
-                   args.panel_begin = begin;
-                   args.panel_end = end;
-                   kernels.pack(args);
-                 }
-               });
+void RecurrentWeights::pack_recurrent_backward(const float* weight, const Kernels& kernels,
+                                               int phase, int threads) {
+  const GateMap& map = gate_maps_[phase];
+  PackArgs args{};
+  args.src = weight;
+  args.src_ld = units_;
+  args.map = map.data();
+  args.k = map.size();
+  args.n = padded(units_);
+  args.n_source = units_;
+  args.width = kernels.width;
+  recurrent_backward_[phase].reserve(map.size() * padded(units_));
+  args.dst = recurrent_backward_[phase].data();
+  pack_panels(kernels, threads, args, padded(units_) / kernels.width);
 }
 
 void RecurrentWeights::pack_biases(const ParamTable& params, const Kernels& kernels) {
@@ -148,17 +153,40 @@ void RecurrentWeights::pack_biases(const ParamTable& params, const Kernels& kern
 
 void RecurrentWeights::pack(const ParamTable& params, const Kernels& kernels, int threads) {
   make_maps(kernels);
-  const int64_t columns = gate_map().size();
   const float* input = params.value(weight_ih_);
-  input_forward_.pack(kernels, input, inputs_, true, inputs_, columns, gate_map().data(), -1,
-                      threads);
-  input_backward_.pack(kernels, input, inputs_, false, columns, inputs_, gate_map().data(), -1,
-                       threads);
+  input_forward_.pack(kernels, input, inputs_, true, inputs_, gate_map().size(), gate_map().data(),
+                      -1, threads);
   for (int phase = 0; phase < kernels.cells[cell_].phases; ++phase) {
-    pack_recurrent(params.value(weight_hh_), kernels, phase, threads);
+    pack_recurrent_forward(params.value(weight_hh_), kernels, phase, threads);
     if (has_input_panels()) pack_input_panels(input, kernels, phase, threads);
   }
   if (use_bias_) pack_biases(params, kernels);
+}
+
+bool RecurrentWeights::recurrent_in_place(const Geometry& geometry) const {
+  return geometry.batch() <= kRowsInPlace && units_ % kPad == 0 &&
+         gate_map().size() * units_ <= kFloatsInPlace;
+}
+
+bool RecurrentWeights::input_in_place(const Geometry& geometry, const Kernels& kernels) const {
+  return geometry.rows() <= kInputRowsInPlace && units_ % kPad == 0 &&
+         inputs_ % kernels.gemm_width == 0 && gate_map().size() * inputs_ <= kFloatsInPlace;
+}
+
+void RecurrentWeights::pack_backward(const ParamTable& params, const Kernels& kernels, int threads,
+                                     const Geometry& geometry) {
+  const uint64_t version = params.version();
+  if (input_backward_version_ != version && !input_in_place(geometry, kernels)) {
+    input_backward_.pack(kernels, params.value(weight_ih_), inputs_, false, gate_map().size(),
+                         inputs_, gate_map().data(), -1, threads);
+    input_backward_version_ = version;
+  }
+  if (recurrent_backward_version_ != version && !recurrent_in_place(geometry)) {
+    for (int phase = 0; phase < kernels.cells[cell_].phases; ++phase) {
+      pack_recurrent_backward(params.value(weight_hh_), kernels, phase, threads);
+    }
+    recurrent_backward_version_ = version;
+  }
 }
 
 }  // namespace ostinato

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/gemm.h"
+#include "core/geometry.h"
 #include "core/params.h"
 #include "kernels/kernels.h"
 
@@ -44,7 +45,17 @@ class RecurrentWeights {
                const std::string& suffix);
   void initialize(ParamTable& params, const CellInfo& info, const RecurrentInit& init,
                   uint64_t seed, uint64_t stream) const;
+  // What a forward pass reads.
   void pack(const ParamTable& params, const Kernels& kernels, int threads);
+  // What the backward pass over a geometry reads, unless it has been packed since the parameters
+  // have changed.
+  void pack_backward(const ParamTable& params, const Kernels& kernels, int threads,
+                     const Geometry& geometry);
+
+  // Whether the backward pass over a geometry reads weights where they lie in the table. Packing
+  // pays only where each weight is used by many rows.
+  bool recurrent_in_place(const Geometry& geometry) const;
+  bool input_in_place(const Geometry& geometry, const Kernels& kernels) const;
 
   int cell() const { return cell_; }
   int64_t inputs() const { return inputs_; }
@@ -55,7 +66,7 @@ class RecurrentWeights {
   int bias_ih() const { return bias_ih_; }
   int bias_hh() const { return bias_hh_; }
 
-  // Valid after `pack`.
+  // Valid after `pack`, those for the backward pass after `pack_backward`.
   const PackedMatrix& input_forward() const { return input_forward_; }    // [I, G Hp]
   const PackedMatrix& input_backward() const { return input_backward_; }  // [G Hp, I]
   // [panel][I][gates of the phase][V], as the recurrent weights; only where it may pay that each
@@ -78,7 +89,9 @@ class RecurrentWeights {
 
   void make_maps(const Kernels& kernels);
   void pack_input_panels(const float* weight, const Kernels& kernels, int phase, int threads);
-  void pack_recurrent(const float* weight, const Kernels& kernels, int phase, int threads);
+  void pack_recurrent_forward(const float* weight, const Kernels& kernels, int phase, int threads);
+  void pack_recurrent_backward(const float* weight, const Kernels& kernels, int phase,
+                               int threads);
   void pack_biases(const ParamTable& params, const Kernels& kernels);
 
   int cell_;
@@ -89,6 +102,7 @@ class RecurrentWeights {
   std::vector<GateMap> gate_maps_;  // of each phase, then of all gates
   std::vector<int32_t> phase_columns_[kMaxPhases];
   PackedMatrix input_forward_, input_backward_;
+  uint64_t input_backward_version_ = 0, recurrent_backward_version_ = 0;
   AlignedBuffer input_bias_, recurrent_bias_;
   AlignedBuffer input_panels_[kMaxPhases];
   AlignedBuffer recurrent_forward_[kMaxPhases], recurrent_backward_[kMaxPhases];

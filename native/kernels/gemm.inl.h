@@ -69,11 +69,21 @@ OSTINATO_INLINE void gemm_tile(const GemmArgs& args, int64_t row, int64_t panel,
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) sum[r][v] = bias;
   }
-  accumulate_fetching<R, 1, NV, R>(
-      sum, args.a + row * args.a_ld + k_begin, args.a_ld, k_end - k_begin,
-      args.b + (panel * args.k + k_begin) * kGemmWidth, 0, kGemmWidth, [&](int r) {
-        for (int v = 0; v < NV; ++v) prefetch(c + r * args.c_ld + v * kV);
-      });
+  const float* const a = args.a + row * args.a_ld;
+  const auto fetch = [&](int r) {
+    for (int v = 0; v < NV; ++v) prefetch(c + r * args.c_ld + v * kV);
+  };
+  if (args.b_map == nullptr) {
+    accumulate_fetching<R, 1, NV, R>(sum, a + k_begin, args.a_ld, k_end - k_begin,
+                                     args.b + (panel * args.k + k_begin) * kGemmWidth, 0,
+                                     kGemmWidth, fetch);
+  } else {
+    for (int r = 0; r < R; ++r) fetch(r);
+    for (int64_t k = k_begin; k < k_end; k += kV) {
+      accumulate<R, 1, NV>(sum, a + k, args.a_ld, kV, args.b + args.b_map[k] * args.b_ld + column,
+                           0, args.b_ld);
+    }
+  }
 #pragma GCC unroll 8
   for (int v = 0; v < NV; ++v) {
     const int64_t left = valid - v * kV;

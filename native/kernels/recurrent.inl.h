@@ -180,6 +180,18 @@ OSTINATO_INLINE void add_gate_product(Vf (&sum)[R][P], const CellBackwardArgs& a
   const int64_t depth = panels * kCount * kV;  // gate columns that this phase multiplies
   const float* b = args.weights + panel * depth * kV;
   const float* a = gates + row * ld;
+  if (args.weights == nullptr) {
+    int item = 0;
+    for (int64_t q = 0; q < panels; ++q) {
+      for (int g = kFirst; g < kFirst + kCount; ++g) {
+        if (item < R * P) fetch(item++);
+        accumulate<R, 1, P>(sum, a + q * kSlots + g * kV, ld, kV,
+                            args.weight_rows + (g * args.units + q * kV) * args.units + panel * kV,
+                            0, args.units);
+      }
+    }
+    return;
+  }
   if constexpr (kCount == Cell::kInfo.gates) {
     accumulate_fetching<R, P, 1, R * P>(sum, a, ld, depth, b, depth * kV, kV, fetch);
   } else {
