@@ -1,7 +1,7 @@
 // Whether threads of this process have to wait for processors that others use. On a shared machine
 // a member of a team may lose its processor for a scheduler's slice, milliseconds, while the others
-// wait at the end of the region; small regions are then far faster on one thread. Results do not
-// depend on the number of threads, so it may change at any time.
+// wait at the end of the region; one thread is then faster. Results do not depend on the number of
+// threads, so it may change at any time.
 #pragma once
 
 #include <algorithm>
@@ -15,10 +15,13 @@ class Congestion {
  public:
   using Clock = std::chrono::steady_clock;
 
-  // A wait of this much beyond the own share of the work is no imbalance of the shares.
+  // A region that takes longer than one thread would have, by this much, is followed by a pause.
   static constexpr std::chrono::microseconds kPatience{150};
-  // For how long one thread does the work before a team is tried again; doubles while that fails.
-  static constexpr std::chrono::milliseconds kFirstPause{5}, kLongestPause{160};
+  // So are regions that together, over this time, gain less than a fifth.
+  static constexpr std::chrono::milliseconds kWindow{10};
+  // For how long one thread does the work before a team is tried again; doubles until a window of
+  // regions has run well.
+  static constexpr std::chrono::milliseconds kFirstPause{5}, kLongestPause{1280};
 
   // Whether a team should not be started now.
   bool active(Clock::time_point now) const {
@@ -29,22 +32,44 @@ class Congestion {
   // Off: teams are always started, for tests and measurements that want them.
   void set_enabled(bool enabled) { enabled_.store(enabled, std::memory_order_relaxed); }
 
-  // The caller worked for `work` and then waited for the others for `wait`.
-  void report(Clock::time_point now, Clock::duration work, Clock::duration wait) {
-    if (wait <= work + kPatience) {
-      pause_.store(kFirstPause.count(), std::memory_order_relaxed);
+  // A region of `members` threads took `time`; the one that was done first worked for `shortest`.
+  // Shares are equal, so one thread would have needed about members * shortest.
+  void report(Clock::time_point now, int members, Clock::duration time, Clock::duration shortest) {
+    const Clock::duration alone = members * shortest;
+    if (time > alone + kPatience) {
+      pause(now);
       return;
     }
+    const int64_t times = time_.fetch_add(time.count(), std::memory_order_relaxed) + time.count();
+    const int64_t alones =
+        alone_.fetch_add(alone.count(), std::memory_order_relaxed) + alone.count();
+    if (times < Clock::duration(kWindow).count()) return;
+    if (5 * times > 4 * alones) {
+      pause(now);
+    } else {
+      pause_.store(kFirstPause.count(), std::memory_order_relaxed);
+      clear();
+    }
+  }
+
+ private:
+  void pause(Clock::time_point now) {
     const int64_t pause = pause_.load(std::memory_order_relaxed);
     until_.store((now + std::chrono::milliseconds(pause)).time_since_epoch().count(),
                  std::memory_order_relaxed);
     pause_.store(std::min<int64_t>(2 * pause, kLongestPause.count()), std::memory_order_relaxed);
+    clear();
+  }
+  void clear() {
+    time_.store(0, std::memory_order_relaxed);
+    alone_.store(0, std::memory_order_relaxed);
   }
 
- private:
   std::atomic<bool> enabled_{true};
   std::atomic<int64_t> until_{0};
   std::atomic<int64_t> pause_{kFirstPause.count()};
+  // Of the regions of the window, in ticks of the clock.
+  std::atomic<int64_t> time_{0}, alone_{0};
 };
 
 // Of the whole process: processors are what all its threads share.

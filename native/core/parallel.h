@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <limits>
 #include <thread>
 #include <vector>
 
@@ -26,7 +27,7 @@ namespace ostinato {
 struct Member {
   int index = 0;
   int size = 1;
-  Congestion::Clock::duration* waited = nullptr;  // by the first member, inside barriers
+  Congestion::Clock::duration* waited = nullptr;  // inside barriers, of a team of several
 
   // This member's share [begin, end) of n items, in multiples of `grain` but for the last.
   struct Range {
@@ -39,50 +40,68 @@ struct Member {
   }
 };
 
+// The shortest time that a member of a team worked, waits inside barriers left out.
+class ShortestWork {
+ public:
+  void add(Congestion::Clock::duration work) {
+    int64_t shortest = shortest_.load(std::memory_order_relaxed);
+    while (work.count() < shortest &&
+           !shortest_.compare_exchange_weak(shortest, work.count(), std::memory_order_relaxed)) {
+    }
+  }
+  Congestion::Clock::duration get() const {
+    return Congestion::Clock::duration(shortest_.load(std::memory_order_relaxed));
+  }
+
+ private:
+  std::atomic<int64_t> shortest_{std::numeric_limits<int64_t>::max()};
+};
+
+// A member's part of a region.
+template <class Fn>
+void run_member(int index, int size, ShortestWork& shortest, const Fn& fn) {
+  const ScopedFlushDenormals flush;
+  Congestion::Clock::duration waited{};
+  const Congestion::Clock::time_point start = Congestion::Clock::now();
+  fn(Member{index, size, &waited});
+  shortest.add(Congestion::Clock::now() - start - waited);
+}
+
 // Runs fn(Member) on a team of up to `threads` threads, the caller's among them; returns when all
 // are done. The team may be smaller than asked for, above all while others use the processors.
 // Denormals are flushed to zero inside. fn must not throw.
 template <class Fn>
 void parallel_team(int threads, const Fn& fn) {
-  const Congestion::Clock::time_point start =
-      threads > 1 ? Congestion::Clock::now() : Congestion::Clock::time_point{};
+  using Clock = Congestion::Clock;
+  const Clock::time_point start = threads > 1 ? Clock::now() : Clock::time_point{};
   if (threads <= 1 || congestion().active(start)) {
     const ScopedFlushDenormals flush;
     fn(Member{});
     return;
   }
-  Congestion::Clock::time_point own_end = start;
-  Congestion::Clock::duration waited{};
+  int size = 1;
+  ShortestWork shortest;
 #if defined(OSTINATO_PARALLEL_OPENMP)
 #pragma omp parallel num_threads(threads)
   {
-    const ScopedFlushDenormals flush;
-    const Member member{omp_get_thread_num(), omp_get_num_threads(), &waited};
-    fn(member);
-    if (member.index == 0) own_end = Congestion::Clock::now();
+    const int index = omp_get_thread_num();
+    if (index == 0) size = omp_get_num_threads();
+    run_member(index, omp_get_num_threads(), shortest, fn);
   }
 #elif defined(OSTINATO_PARALLEL_THREADS)
+  size = threads;
   std::vector<std::thread> others;
   others.reserve(threads - 1);
   for (int i = 1; i < threads; ++i) {
-    others.emplace_back([&fn, &waited, i, threads] {
-      const ScopedFlushDenormals flush;
-      fn(Member{i, threads, &waited});
-    });
+    others.emplace_back([&fn, &shortest, i, threads] { run_member(i, threads, shortest, fn); });
   }
-  {
-    const ScopedFlushDenormals flush;
-    fn(Member{0, threads, &waited});
-    own_end = Congestion::Clock::now();
-  }
+  run_member(0, threads, shortest, fn);
   for (std::thread& other : others) other.join();
 #else
-  const ScopedFlushDenormals flush;
-  fn(Member{});
-  own_end = Congestion::Clock::now();
+  run_member(0, 1, shortest, fn);
 #endif
-  const Congestion::Clock::time_point end = Congestion::Clock::now();
-  congestion().report(end, own_end - start - waited, end - own_end + waited);
+  const Clock::time_point end = Clock::now();
+  if (size > 1) congestion().report(end, size, end - start, shortest.get());
 }
 
 // Splits n items over a team by whole grains: fn(begin, end).
@@ -140,9 +159,7 @@ class Barrier {
     }
     const Congestion::Clock::time_point start = Congestion::Clock::now();
     while (!done()) std::this_thread::yield();
-    if (member.index == 0 && member.waited != nullptr) {
-      *member.waited += Congestion::Clock::now() - start;
-    }
+    if (member.waited != nullptr) *member.waited += Congestion::Clock::now() - start;
   }
 
   static void pause() {

@@ -8,7 +8,7 @@ namespace ostinato {
 namespace {
 
 // Multiply-adds of one step that a thread must have for a barrier a step to pay.
-constexpr int64_t kStepWorkPerThread = 6'000;
+constexpr int64_t kStepWorkPerThread = 8'000;
 // Rows that each thread needs for a split by rows, when the recurrent weights stay in its own
 // second-level cache and when they do not.
 constexpr int64_t kRowsPerThread = 4, kRowsPerThreadLarge = 128;

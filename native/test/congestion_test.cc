@@ -22,34 +22,60 @@ class Teams : public testing::Environment {
 
 class CongestionTest : public testing::Test {
  protected:
-  static constexpr Clock::duration kWork = microseconds(100), kLongWait = milliseconds(4);
+  // A team of two whose faster member had this much work, and which took so long.
+  void report(Clock::duration work, Clock::duration time) {
+    congestion_.report(now_, 2, time, work);
+  }
+  void report_delay() { report(microseconds(100), milliseconds(4)); }
+  // Regions that take `time` for a millisecond of each member's work, over a whole window.
+  void report_window(Clock::duration time) {
+    for (Clock::duration sum{}; sum < Congestion::kWindow; sum += time) {
+      report(milliseconds(1), time);
+    }
+  }
+
   Congestion congestion_;
   Clock::time_point now_ = Clock::time_point(milliseconds(1000));
 };
 
-TEST_F(CongestionTest, WaitsAsLongAsTheWorkAreImbalance) {
-  congestion_.report(now_, milliseconds(4), milliseconds(4));
+TEST_F(CongestionTest, OneRegionThatGainsNothingIsAnImbalance) {
+  report(milliseconds(4), milliseconds(8));
   EXPECT_FALSE(congestion_.active(now_));
 }
 
-TEST_F(CongestionTest, ALongWaitMeansOneThreadForAWhile) {
-  congestion_.report(now_, kWork, kLongWait);
+TEST_F(CongestionTest, ALongDelayMeansOneThreadForAWhile) {
+  report_delay();
   EXPECT_TRUE(congestion_.active(now_));
   EXPECT_TRUE(congestion_.active(now_ + Congestion::kFirstPause - microseconds(1)));
   EXPECT_FALSE(congestion_.active(now_ + Congestion::kFirstPause));
 }
 
-TEST_F(CongestionTest, PausesGrowUntilATeamRunsWell) {
+TEST_F(CongestionTest, SoDoManyRegionsThatGainLittle) {
+  report_window(microseconds(1800));
+  EXPECT_TRUE(congestion_.active(now_));
+}
+
+TEST_F(CongestionTest, RegionsThatGainEnoughDoNot) {
+  report_window(microseconds(1500));
+  report_window(microseconds(1000));
+  EXPECT_FALSE(congestion_.active(now_));
+}
+
+TEST_F(CongestionTest, PausesGrowUntilTeamsRunWellForAWindow) {
   for (milliseconds pause = Congestion::kFirstPause; pause < 2 * Congestion::kLongestPause;
        pause *= 2) {
     const milliseconds expected = std::min(pause, Congestion::kLongestPause);
-    congestion_.report(now_, kWork, kLongWait);
+    report_delay();
     EXPECT_TRUE(congestion_.active(now_ + expected - microseconds(1))) << expected.count();
     EXPECT_FALSE(congestion_.active(now_ + expected)) << expected.count();
     now_ += expected;
   }
-  congestion_.report(now_, kWork, microseconds(1));
-  congestion_.report(now_, kWork, kLongWait);
+  report(milliseconds(1), milliseconds(1));
+  report_delay();
+  EXPECT_TRUE(congestion_.active(now_ + Congestion::kFirstPause));
+  now_ += Congestion::kLongestPause;
+  report_window(milliseconds(1));
+  report_delay();
   EXPECT_FALSE(congestion_.active(now_ + Congestion::kFirstPause));
 }
 
@@ -76,7 +102,7 @@ TEST(CongestionOfBarriers, WaitsInsideARegionCount) {
 
 TEST_F(CongestionTest, CanBeSwitchedOff) {
   congestion_.set_enabled(false);
-  congestion_.report(now_, kWork, kLongWait);
+  report_delay();
   EXPECT_FALSE(congestion_.active(now_));
 }
 
