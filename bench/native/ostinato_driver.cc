@@ -237,10 +237,10 @@ class FitJob : public Job {
     const Tensor& target = at(data, "target");
     const int64_t samples = x.shape[0];
     dataset_.features = work.inputs;
-    dataset_.input_floats = x.data;
+    dataset_.input_floats.assign(x.data.begin(), x.data.end());
     dataset_.target_kind = ostinato::Dataset::TargetKind::kDense;
     dataset_.target_features = target.shape[1];
-    dataset_.target_floats = target.data;
+    dataset_.target_floats.assign(target.data.begin(), target.data.end());
     dataset_.length.assign(samples, static_cast<int32_t>(work.steps));
     for (int64_t i = 0; i < samples; ++i) {
       dataset_.input_offset.push_back(i * work.steps);

@@ -8,15 +8,15 @@ namespace ostinato::binding {
 
 namespace {
 
-template <class T>
-std::vector<T> copy(napi_env env, napi_value value, napi_typedarray_type type, const char* kind,
-                    const char* name) {
+template <class Values>
+Values copy(napi_env env, napi_value value, napi_typedarray_type type, const char* kind,
+            const char* name) {
   const View view = view_of(env, value, name);
   if (view.type != type) {
     throw Napi::TypeError::New(env, std::string("Expected a ") + kind + " for \"" + name + "\"");
   }
-  const T* values = static_cast<const T*>(view.data);
-  return view.length > 0 ? std::vector<T>(values, values + view.length) : std::vector<T>();
+  const auto* values = static_cast<const typename Values::value_type*>(view.data);
+  return view.length > 0 ? Values(values, values + view.length) : Values();
 }
 
 }  // namespace
@@ -78,15 +78,19 @@ View view_of(napi_env env, napi_value value, const char* name) {
 }
 
 std::vector<float> floats(napi_env env, napi_value value, const char* name) {
-  return copy<float>(env, value, napi_float32_array, "Float32Array", name);
+  return copy<std::vector<float>>(env, value, napi_float32_array, "Float32Array", name);
+}
+
+FloatStorage float_storage(napi_env env, napi_value value, const char* name) {
+  return copy<FloatStorage>(env, value, napi_float32_array, "Float32Array", name);
 }
 
 std::vector<int32_t> int32s(napi_env env, napi_value value, const char* name) {
-  return copy<int32_t>(env, value, napi_int32_array, "Int32Array", name);
+  return copy<std::vector<int32_t>>(env, value, napi_int32_array, "Int32Array", name);
 }
 
 std::vector<double> doubles(napi_env env, napi_value value, const char* name) {
-  return copy<double>(env, value, napi_float64_array, "Float64Array", name);
+  return copy<std::vector<double>>(env, value, napi_float64_array, "Float64Array", name);
 }
 
 std::vector<int64_t> offsets(napi_env env, napi_value value, const char* name) {

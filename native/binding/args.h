@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/error.h"
+#include "core/large_pages.h"
 
 namespace ostinato::binding {
 
@@ -59,6 +60,7 @@ View view_of(napi_env env, napi_value value, const char* name);
 
 // Copies of typed arrays of exactly the named kind.
 std::vector<float> floats(napi_env env, napi_value value, const char* name);
+FloatStorage float_storage(napi_env env, napi_value value, const char* name);
 std::vector<int32_t> int32s(napi_env env, napi_value value, const char* name);
 std::vector<double> doubles(napi_env env, napi_value value, const char* name);
 // Whole numbers, given as Float64Array because they may pass 2^31.

@@ -10,9 +10,9 @@ namespace {
 
 bool given(const Napi::Object& config, const char* name) { return !config.Get(name).IsUndefined(); }
 
-template <class T>
-int64_t bytes(const std::vector<T>& values) {
-  return static_cast<int64_t>(values.size() * sizeof(T));
+template <class Values>
+int64_t bytes(const Values& values) {
+  return static_cast<int64_t>(values.size() * sizeof(typename Values::value_type));
 }
 
 constexpr int64_t kMaxFeatures = int64_t{1} << 24;
@@ -23,7 +23,7 @@ void read_inputs(napi_env env, const Napi::Object& config, Dataset& data) {
   if (data.tokens) {
     data.input_tokens = int32s(env, config.Get("tokens"), "tokens");
   } else {
-    data.input_floats = floats(env, config.Get("floats"), "floats");
+    data.input_floats = float_storage(env, config.Get("floats"), "floats");
   }
   data.input_offset = offsets(env, config.Get("inputOffsets"), "inputOffsets");
   data.length = int32s(env, config.Get("lengths"), "lengths");
@@ -34,7 +34,7 @@ void read_targets(napi_env env, const Napi::Object& config, Dataset& data) {
   data.target_features = integer(config, "targetFeatures", 1, kMaxFeatures);
   data.targets_are_inputs = given(config, "targetsAreInputs") && flag(config, "targetsAreInputs");
   if (given(config, "labels")) data.target_labels = int32s(env, config.Get("labels"), "labels");
-  if (given(config, "targets")) data.target_floats = floats(env, config.Get("targets"), "targets");
+  if (given(config, "targets")) data.target_floats = float_storage(env, config.Get("targets"), "targets");
   if (data.targets_are_inputs || given(config, "labels")) {
     data.target_kind = Dataset::TargetKind::kLabels;
   } else if (given(config, "targets")) {

@@ -4,6 +4,8 @@
 #include <new>
 #include <utility>
 
+#include "core/large_pages.h"
+
 namespace ostinato {
 
 namespace {
@@ -29,6 +31,7 @@ bool AlignedBuffer::reserve(int64_t floats) {
   size_ = 0;
   const size_t bytes = static_cast<size_t>(floats) * sizeof(float);
   data_ = static_cast<float*>(::operator new(bytes, kAlignment));
+  ask_for_large_pages(data_, bytes);
   size_ = floats;
   clear();
   return true;

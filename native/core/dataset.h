@@ -7,6 +7,7 @@
 #include "core/arena.h"
 #include "core/config.h"
 #include "core/geometry.h"
+#include "core/large_pages.h"
 #include "core/loss.h"
 #include "core/tensor.h"
 
@@ -19,7 +20,7 @@ struct Dataset {
   bool tokens = false;
   int64_t features = 0;  // floats of an input step; 1 for tokens
   std::vector<int32_t> input_tokens;
-  std::vector<float> input_floats;
+  FloatStorage input_floats;
   std::vector<int64_t> input_offset;  // [samples]
   std::vector<int32_t> length;        // [samples]
 
@@ -29,7 +30,7 @@ struct Dataset {
   int64_t target_features = 1;
   bool targets_are_inputs = false;  // labels are read from input_tokens (language models)
   std::vector<int32_t> target_labels;
-  std::vector<float> target_floats;
+  FloatStorage target_floats;
   std::vector<int64_t> target_offset;  // [samples]
   // Optional, indexed as targets are (by target_offset): weights, and a mask of 0 / 1.
   std::vector<float> weights;

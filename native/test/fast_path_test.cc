@@ -125,6 +125,29 @@ TEST_F(FastPathCallsOfFewInputs, TheStepsProjectThemselves) {
   EXPECT_EQ(Counting::transposed_products, 1);
 }
 
+// Blocks of 512 rows or more: products are one for each block, steps remain one call each.
+TEST_F(FastPathCalls, LongSequencesAreWorkedOnInBlocks) {
+  const int64_t block_steps = std::max<int64_t>(512, (1 << 20) / (4 * 4 * padded(kUnits))) / kBatch;
+  run(3 * block_steps);
+  EXPECT_EQ(Counting::forward_steps, 3 * block_steps);
+  EXPECT_EQ(Counting::backward_steps, 3 * block_steps);
+  EXPECT_GE(Counting::products, 2 * 3);
+  EXPECT_LE(Counting::products, 2 * 4);
+  EXPECT_EQ(Counting::products, 2 * Counting::transposed_products);
+}
+
+TEST_F(FastPathCalls, InferencePacksNothingForABackwardPass) {
+  Geometry geometry;
+  geometry.assign(kBatch, 3, nullptr);
+  reference::RandomSource random(1);
+  const Rows x(random.matrix(3 * kBatch, inputs_));
+  Counting::reset();
+  executor_.forward(geometry, floats(x), RunOptions{});
+  const int packs = Counting::packs;
+  run(3);
+  EXPECT_EQ(Counting::packs, packs);  // the other half
+}
+
 TEST_F(FastPathCalls, WeightsArePackedAgainOnlyAfterAChange) {
   run(3);
   EXPECT_GT(Counting::packs, 0);

@@ -45,7 +45,9 @@ TEST_P(Gemm, MultipliesAnySizeOnAnyNumberOfThreads) {
   for (const Size& size :
        {Size{1, 1, 1}, Size{r, w, 3}, Size{r + 1, w + 1, 7}, Size{1, 5 * w + 3, 40},
         Size{2 * r - 1, w - 1, 600}, Size{5 * r + 2, 3, 1}, Size{3, w, 0},
-        Size{200, 3 * w + 5, 129}, Size{2, 40 * w + 1, 700}}) {
+        Size{200, 3 * w + 5, 129}, Size{2, 40 * w + 1, 700},
+        // Last panels of one and of two vectors, with fewer and more rows than their tiles have.
+        Size{19, kernels().width, 520}, Size{5, w + kernels().width + 1, 33}}) {
     const reference::Matrix a = random.matrix(size.m, size.k), b = random.matrix(size.k, size.n);
     const reference::Vector bias = random.vector(size.n);
     const std::vector<float> bias_floats(bias.begin(), bias.end());
@@ -96,6 +98,34 @@ TEST_P(Gemm, PacksThroughAMap) {
     for (size_t k = 0; k < 5; ++k) b(k, n) = map[n] < 0 ? 0.0 : source(map[n], k);
   }
   OSTINATO_EXPECT_CLOSE(vector_of(c.view), product(a, b, {}, 0), 2e-6);
+}
+
+// The weights of a layer as they lie in the table of parameters: runs of V rows, in another order.
+TEST_P(Gemm, ReadsMappedRowsInPlaceWithTheSameBits) {
+  const int64_t v = kernels().width, w = kernels().gemm_width, k = 40 * v;
+  reference::RandomSource random(7);
+  const reference::Matrix source = random.matrix(k, 2 * w), a = random.matrix(23, k);
+  std::vector<int32_t> map(k);
+  for (int64_t i = 0; i < k; ++i) {
+    map[i] = static_cast<int32_t>((i / v + 13) * 3 % (k / v) * v + i % v);
+  }
+  const Rows a_rows(a);
+  const std::vector<float> values = flat(source);
+  PackedMatrix packed;
+  packed.pack(kernels(), values.data(), 2 * w, false, k, 2 * w, map.data());
+  const MappedRows mapped{{const_cast<float*>(values.data()), k, 2 * w, 2 * w}, map.data(), k};
+  for (const bool accumulate : {false, true}) {
+    for (const int threads : {1, 2, 7}) {
+      Rows want(23, 2 * w), got(23, 2 * w);
+      for (int64_t i = 0; i < 23; ++i) {
+        std::fill_n(want.view.row(i), 2 * w, 0.5f);
+        std::fill_n(got.view.row(i), 2 * w, 0.5f);
+      }
+      multiply(kernels(), 1, a_rows.view, packed, nullptr, accumulate, want.view);
+      multiply(kernels(), threads, a_rows.view, mapped, accumulate, got.view);
+      EXPECT_EQ(vector_of(got.view), vector_of(want.view));
+    }
+  }
 }
 
 // Two products of one A, the second of its later rows only, and the sums of A's columns.

@@ -81,6 +81,20 @@ std::vector<Case> all_cases() {
   add("split_rows", config, {32, 12, true, true, 0.0});
   config.units = 150;
   add("split_panels", config, {3, 12, true, true, 0.0});
+  // Weights that the backward pass reads in place, for one row and for a tile of rows, and not for
+  // more; inputs projected by one product for all steps, whose gradient reads weights in place too.
+  config.inputs = 64;
+  config.units = 48;
+  for (const size_t batch : {1, 5, 7}) {
+    add("in_place_rows_" + std::to_string(batch), config, {batch, 9, batch > 1, true, 0.0});
+  }
+  // More rows than a block has: a dense batch, a ragged one, and a state for each way to begin.
+  config.inputs = 3;
+  config.units = 7;
+  add("blocks", config, {90, 13, false, true, 0.0});
+  add("blocks_ragged", config, {130, 17, true, true, 0.0});
+  config.bidirectional = true;
+  add("blocks_both_directions", config, {100, 12, true, true, 0.0});
   return cases;
 }
 
