@@ -29,12 +29,13 @@ class Congestion {
            now.time_since_epoch().count() < until_.load(std::memory_order_relaxed);
   }
 
-  // Off: teams are always started, for tests and measurements that want them.
+  // Off: teams are always started and not looked at, for tests and measurements that want them.
   void set_enabled(bool enabled) { enabled_.store(enabled, std::memory_order_relaxed); }
 
   // A region of `members` threads took `time`; the one that was done first worked for `shortest`.
   // Shares are equal, so one thread would have needed about members * shortest.
   void report(Clock::time_point now, int members, Clock::duration time, Clock::duration shortest) {
+    if (!enabled_.load(std::memory_order_relaxed)) return;
     const Clock::duration alone = members * shortest;
     if (time > alone + kPatience) {
       pause(now);

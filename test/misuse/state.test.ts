@@ -169,12 +169,18 @@ describe('abort', () => {
     const { model, start } = longTraining();
     const first = new AbortController();
     const training = rejectionOf(() => start({ signal: first.signal }));
-    using waiting = regressionModel();
-    const second = new AbortController();
-    const prediction = rejectionOf(() => waiting.predict([[[1, 2, 3]]], { signal: second.signal }));
-    second.abort('now');
-    expect(await prediction).toBe('now');
-    first.abort('done');
+    try {
+      await sleep(200); // by now slices of 50 ms follow each other
+      using waiting = regressionModel();
+      const second = new AbortController();
+      const prediction = rejectionOf(() =>
+        waiting.predict([[[1, 2, 3]]], { signal: second.signal }),
+      );
+      second.abort('now');
+      expect(await prediction).toBe('now');
+    } finally {
+      first.abort('done');
+    }
     expect(await training).toBe('done');
     model.dispose();
   });
