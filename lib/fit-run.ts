@@ -127,9 +127,11 @@ export class FitRun {
   }
 
   #rates(count: number): Float64Array {
-    const { optimizer, steps } = this.#options.training;
+    const { optimizer, plateau, steps } = this.#options.training;
+    const { learningRate } = optimizer;
     return Float64Array.from({ length: count }, (_value, i) => {
-      const rate: unknown = optimizer.learningRate(steps + i);
+      const rate: unknown =
+        typeof learningRate === 'function' ? learningRate(steps + i) : plateau!.rate;
       if (typeof rate !== 'number' || !(rate >= 0 && rate < Infinity)) {
         throw wrongValue('a number of 0 or more', `learningRate(${steps + i})`, rate);
       }

@@ -14,6 +14,7 @@ import type { MetricName, Scores } from './metrics';
 import type { ModelCore, Training } from './model-core';
 import { resolveOptimizer } from './optimizers';
 import type { Optimizer, OptimizerName } from './optimizers';
+import { monitoring, startOf } from './plateau';
 import { RandomSequence } from './rng';
 import {
   abortSignal,
@@ -212,7 +213,8 @@ function configure(core: ModelCore, loss: Loss, given: unknown): Training {
     native.configureTraining(loss.native, optimizer.native);
     if (kept !== undefined) native.writeOptimizer(kept);
   });
-  core.training = { optimizer, given, loss, steps: same ? before.steps : 0 };
+  const plateau = same ? before.plateau : startOf(optimizer.learningRate);
+  core.training = { optimizer, given, loss, steps: same ? before.steps : 0, plateau };
   return core.training;
 }
 
@@ -236,6 +238,10 @@ function withValidation(event: EpochEvent, validation: Scores | undefined): Epoc
     event[VALIDATION_NAMES[key]] = value;
   }
   return event;
+}
+
+function validates(validation: Source | undefined, split: Split | undefined): boolean {
+  return validation !== undefined || (split?.trainSamples ?? 0) < (split?.data.samples ?? 0);
 }
 
 async function run(
@@ -275,6 +281,7 @@ async function run(
       const held = range(split.trainSamples, split.data.samples);
       return evaluateSamples(core, split.data, held, { ...pass, carryState });
     };
+    const observe = monitoring(training, metrics, validates(validation, split));
     const history: History = { epoch: [], loss: [], seconds: [] };
     for (let epoch = initialEpoch; epoch < epochs && !core.stopRequested; epoch++) {
       const start = performance.now();
@@ -295,6 +302,7 @@ async function run(
         validated && scores(validated, metrics),
       );
       record(history, event);
+      observe(event);
       if (onEpoch !== undefined) await core.paused(() => onEpoch(event));
     }
     return history;

@@ -26,7 +26,7 @@ export type { LossName, LossOptions } from './losses';
 export type { MetricName, Scores } from './metrics';
 export type { Optimizer } from './optimizers';
 export type { PredictOptions, Prediction } from './predict';
-export type { Schedule } from './schedules';
+export type { MonitoredSchedule, PlateauState, Schedule } from './schedules';
 export type { ModelConfig } from './serialize';
 export type { States, StatesInput } from './states';
 export type { ValueShape } from './shapes';

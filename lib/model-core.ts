@@ -6,6 +6,7 @@ import type { Loss } from './losses';
 import { addon } from './native';
 import type { NativeDescription, NativeModel } from './native';
 import type { Optimizer } from './optimizers';
+import type { PlateauState } from './plateau';
 import { getThreads } from './runtime';
 import type { ValueShape } from './shapes';
 
@@ -30,6 +31,8 @@ export interface Training {
   given: unknown;
   loss: Loss;
   steps: number;
+  /** Where a schedule that follows a metric stands; undefined for others. */
+  plateau: PlateauState | undefined;
 }
 
 export class ModelCore {

@@ -1,16 +1,16 @@
 /** Optimisers: their options, defaults, and the form that the core takes. */
 import { wrongKind } from './errors';
 import type { NativeOptimizerConfig } from './native';
-import type { Schedule } from './schedules';
-import { checkNumber, checkOneOf, custom, flag, number, parseOptions } from './validate';
+import type { MonitoredSchedule, Schedule } from './schedules';
+import { checkNumber, checkOneOf, custom, flag, isRecord, number, parseOptions } from './validate';
 
 /** Options of every optimiser. */
 export interface OptimizerOptions {
   /**
    * A number, or a function from the step (0, 1, … over all epochs) to the rate: one of
-   * `schedules`, or your own.
+   * `schedules`, or your own; or `schedules.plateau`, which follows a metric.
    */
-  learningRate?: number | Schedule;
+  learningRate?: number | Schedule | MonitoredSchedule;
   /** Scale all gradients so that their global norm is at most this. Default: off. */
   clipNorm?: number;
   /** Clamp each gradient to ± this, after `clipNorm`. Default: off. */
@@ -63,14 +63,19 @@ export interface AdamwOptions extends AdamOptions {
  */
 export interface Optimizer {
   readonly kind: 'sgd' | 'rmsprop' | 'adam' | 'adamw';
-  readonly learningRate: Schedule;
+  readonly learningRate: Schedule | MonitoredSchedule;
   /** @internal */
   readonly native: Readonly<NativeOptimizerConfig>;
 }
 
+function isMonitored(value: unknown): value is MonitoredSchedule {
+  return isRecord(value) && typeof value['observe'] === 'function' && isRecord(value['start']);
+}
+
 function scheduleField(fallback: number) {
-  return custom<number | Schedule>((value, label) => {
+  return custom<number | Schedule | MonitoredSchedule>((value, label) => {
     if (typeof value === 'function') return value as Schedule;
+    if (isMonitored(value)) return value;
     if (typeof value !== 'number') throw wrongKind('a number or a schedule', label, value);
     return checkNumber(value, label, { min: 0 });
   }, fallback);
@@ -95,10 +100,10 @@ const NONE: NativeOptimizerConfig = {
 
 function make(
   kind: Optimizer['kind'],
-  options: { learningRate: number | Schedule } & Partial<NativeOptimizerConfig>,
+  options: { learningRate: number | Schedule | MonitoredSchedule } & Partial<NativeOptimizerConfig>,
 ): Optimizer {
   const { learningRate, ...rest } = options;
-  const schedule = typeof learningRate === 'function' ? learningRate : () => learningRate;
+  const schedule = typeof learningRate === 'number' ? () => learningRate : learningRate;
   const native = { ...NONE, ...rest, kind: kind === 'adamw' ? ('adam' as const) : kind };
   return Object.freeze({ kind, learningRate: schedule, native: Object.freeze(native) });
 }
@@ -188,8 +193,8 @@ export function resolveOptimizer(given: unknown): Optimizer {
   const optimizer = given as Optimizer | null;
   if (
     typeof optimizer !== 'object' ||
-    typeof optimizer?.learningRate !== 'function' ||
-    typeof optimizer.native !== 'object'
+    typeof optimizer?.native !== 'object' ||
+    !(typeof optimizer.learningRate === 'function' || isMonitored(optimizer.learningRate))
   ) {
     throw wrongKind('an optimizer or the name of one', 'optimizer', given);
   }
