@@ -12,7 +12,7 @@ import type { Loss, LossName, LossOptions } from './losses';
 import { resolveMetrics, scores } from './metrics';
 import type { MetricName, Scores } from './metrics';
 import type { ModelCore, Training } from './model-core';
-import { resolveOptimizer } from './optimizers';
+import { nativeOptimizer, resolveOptimizer } from './optimizers';
 import type { Optimizer, OptimizerName } from './optimizers';
 import { monitoring, startOf } from './plateau';
 import { RandomSequence } from './rng';
@@ -210,7 +210,7 @@ function configure(core: ModelCore, loss: Loss, given: unknown): Training {
   const { native } = core;
   guardNative(() => {
     const kept = same ? native.readOptimizer() : undefined;
-    native.configureTraining(loss.native, optimizer.native);
+    native.configureTraining(loss.native, nativeOptimizer(optimizer, core.description.parameters));
     if (kept !== undefined) native.writeOptimizer(kept);
   });
   const plateau = same ? before.plateau : startOf(optimizer.learningRate);

@@ -30,4 +30,4 @@ export type { MonitoredSchedule, PlateauState, Schedule } from './schedules';
 export type { ModelConfig } from './serialize';
 export type { States, StatesInput } from './states';
 export type { ValueShape } from './shapes';
-export type { LoadReport, NameMap, Weights } from './weights';
+export type { GetWeightsOptions, LoadReport, NameMap, Weights } from './weights';

@@ -30,6 +30,7 @@ export interface Training {
   /** The name it was given by, if by name. */
   given: unknown;
   loss: Loss;
+  /** Batches, of which an update may take several. */
   steps: number;
   /** Where a schedule that follows a metric stands; undefined for others. */
   plateau: PlateauState | undefined;

@@ -32,7 +32,7 @@ export interface MonitoredSchedule {
   readonly monitor: string | undefined;
   readonly start: PlateauState;
   /** The state after an epoch in which the metric had that value. */
-  observe(state: PlateauState, metric: string, value: number): PlateauState;
+  readonly observe: (state: PlateauState, metric: string, value: number) => PlateauState;
 }
 
 /** Options of {@link plateau}. */

@@ -25,9 +25,16 @@ constexpr Named<LossKind> kLosses[] = {
 };
 
 constexpr Named<OptimizerKind> kOptimizers[] = {
-    {"sgd", OptimizerKind::kSgd},
-    {"rmsprop", OptimizerKind::kRmsprop},
-    {"adam", OptimizerKind::kAdam},
+    {"sgd", OptimizerKind::kSgd},     {"rmsprop", OptimizerKind::kRmsprop},
+    {"adam", OptimizerKind::kAdam},   {"adagrad", OptimizerKind::kAdagrad},
+    {"nadam", OptimizerKind::kNadam}, {"radam", OptimizerKind::kRadam},
+    {"lion", OptimizerKind::kLion},   {"scheduleFreeAdamw", OptimizerKind::kScheduleFreeAdam},
+};
+
+constexpr Named<Averaging> kAveragings[] = {
+    {"none", Averaging::kNone},
+    {"ema", Averaging::kExponential},
+    {"swa", Averaging::kEqual},
 };
 
 template <class T, size_t N>
@@ -108,7 +115,7 @@ LossConfig read_loss_config(const Napi::Object& from) {
   return config;
 }
 
-OptimizerConfig read_optimizer_config(const Napi::Object& from) {
+OptimizerConfig read_optimizer_config(const Napi::Object& from, size_t parameters) {
   OptimizerConfig config;
   config.kind = by_name(kOptimizers, from, "kind");
   config.momentum = number(from, "momentum");
@@ -121,6 +128,20 @@ OptimizerConfig read_optimizer_config(const Napi::Object& from) {
   config.decay_all = flag(from, "decayAll");
   config.clip_norm = number(from, "clipNorm");
   config.clip_value = number(from, "clipValue");
+  config.momentum_decay = number(from, "momentumDecay");
+  config.initial_accumulator = number(from, "initialAccumulator");
+  config.accumulate = integer(from, "accumulateSteps", 1, kMaxSafeInteger);
+  config.averaging = by_name(kAveragings, from, "averaging");
+  config.average_decay = number(from, "averageDecay");
+  config.average_start = integer(from, "averageStart", 0, kMaxSafeInteger);
+  config.average_every = integer(from, "averageEvery", 1, kMaxSafeInteger);
+  config.rate_factors = doubles(from.Env(), from.Get("rateFactors"), "rateFactors");
+  config.weight_decays = doubles(from.Env(), from.Get("weightDecays"), "weightDecays");
+  for (const std::vector<double>* list : {&config.rate_factors, &config.weight_decays}) {
+    if (!list->empty() && list->size() != parameters) {
+      invalid("Expected a rate factor and a weight decay for each parameter, or none");
+    }
+  }
   return config;
 }
 

@@ -298,7 +298,16 @@ struct LossArgs {
   int64_t dx_ld;
 };
 
-enum class OptimizerKind : int32_t { kSgd, kRmsprop, kAdam };
+enum class OptimizerKind : int32_t {
+  kSgd,
+  kRmsprop,
+  kAdam,
+  kAdagrad,
+  kNadam,
+  kRadam,
+  kLion,
+  kScheduleFreeAdam,
+};
 
 // One update of n parameters. Equations as PyTorch's. `gradient_scale` (from clipping by norm)
 // multiplies every gradient first, then `clip_value` (0: off) clamps it.
@@ -306,21 +315,34 @@ enum class OptimizerKind : int32_t { kSgd, kRmsprop, kAdam };
 //   g) RMSprop: v = rho v + (1 - rho) g^2; p -= lr g / (sqrt(v) + epsilon), momentum as above Adam:
 //   decoupled weight decay first: p *= 1 - lr * weight_decay (0 for Adam), then
 //            m, v, p -= lr * (m / bias1) / (sqrt(v / bias2) + epsilon)
-// For SGD and RMSprop weight_decay is L2: g += weight_decay * p.
+//   Adagrad: v += g^2; p -= lr g / (sqrt(v) + epsilon)
+//   NAdam:   m, v and decay as Adam; p -= lr (gradient_part g + momentum_part m) /
+//            (sqrt(v / bias2) + epsilon)
+//   RAdam:   m, v and decay as Adam; p -= lr (m / bias1) (rectification > 0 ? rectification /
+//            (sqrt(v) + epsilon) : 1)
+//   Lion:    decay as Adam; p -= lr sign(beta1 m + (1 - beta1) g); m = beta2 m + (1 - beta2) g
+//   Schedule-free Adam: p holds y, where g was taken, and then the average x of the iterates z = m:
+//            v as Adam; z -= lr (g / (sqrt(v / bias2) + epsilon) + weight_decay y);
+//            p = x + mixing (z - x)
+// For SGD, RMSprop and Adagrad weight_decay is L2: g += weight_decay * p.
 struct OptimizerArgs {
   OptimizerKind kind;
   int64_t n;
   float* p;
   const float* g;
-  float* m;  // first slot (SGD momentum, Adam m, RMSprop momentum), or null when unused
-  float* v;  // second slot (RMSprop, Adam), or null
+  float* m;        // first slot (momentum, Adam's m, schedule-free z), or null when unused
+  float* v;        // second slot (the mean or sum of squares), or null
+  const float* x;  // schedule-free: the average before the update; others: null
   float learning_rate, weight_decay, gradient_scale, clip_value;
   float momentum;
   bool nesterov;
   float rho;           // RMSprop
-  float beta1, beta2;  // Adam
+  float beta1, beta2;  // Adam and its kin, Lion
   float bias1, bias2;  // 1 - beta1^t, 1 - beta2^t
   float epsilon;
+  float gradient_part, momentum_part;  // NAdam
+  float rectification;                 // RAdam; 0 while the mean square is not to be trusted
+  float mixing;                        // schedule-free
 };
 
 struct Kernels {
@@ -350,6 +372,10 @@ struct Kernels {
   void (*optimize)(const OptimizerArgs&) noexcept;
   void (*add)(float* dst, const float* src, int64_t n) noexcept;  // dst += src
   void (*scale)(float* dst, float factor, int64_t n) noexcept;    // dst *= factor
+  // dst += factor * src
+  void (*add_scaled)(float* dst, const float* src, float factor, int64_t n) noexcept;
+  // dst += factor * (src - dst)
+  void (*mix)(float* dst, const float* src, float factor, int64_t n) noexcept;
   double (*sum_squares)(const float* x, int64_t n) noexcept;  // fixed order, accumulated in double
 };
 
