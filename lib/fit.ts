@@ -7,7 +7,7 @@ import { evaluateSamples, evaluateSource } from './evaluate';
 import type { PassOptions } from './evaluate';
 import { FitRun } from './fit-run';
 import type { BatchEvent } from './fit-run';
-import { resolveLoss } from './losses';
+import { isSameLoss, resolveLoss } from './losses';
 import type { Loss, LossName, LossOptions } from './losses';
 import { resolveMetrics, scores } from './metrics';
 import type { MetricName, Scores } from './metrics';
@@ -193,11 +193,6 @@ function useSamples(data: OpenData, options: Options): Split {
   };
 }
 
-function isSameLoss(a: Loss, b: Loss): boolean {
-  const [x, y] = [a.native, b.native];
-  return x.kind === y.kind && x.fromLogits === y.fromLogits && x.delta === y.delta;
-}
-
 /** Makes the core's trainer, or goes on with the last one when the optimiser is the same. */
 function configure(core: ModelCore, loss: Loss, given: unknown): Training {
   const before = core.training;
@@ -317,8 +312,7 @@ export async function fit(core: ModelCore, args: readonly unknown[]): Promise<Hi
   const bare = isBatchStream(x) || readSource.takesNoTargets(x);
   if (args.length > (bare ? 2 : 3)) throw wrongKind('nothing', 'the last argument', args.at(-1));
   const options = parseOptions('model.fit', bare ? second : args[2], schema);
-  const { last } = core;
-  const loss = resolveLoss(options.loss, options.fromLogits, last.layer, last.name);
+  const loss = resolveLoss(options.loss, options.fromLogits, core.last);
   const metrics = resolveMetrics(options.metrics, loss);
   const source = readSource(x, bare ? undefined : second, options);
   if (options.validationData !== undefined && options.validationSplit > 0) {

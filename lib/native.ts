@@ -57,9 +57,23 @@ export interface NativeLossConfig {
     | 'binaryCrossentropy'
     | 'meanSquaredError'
     | 'meanAbsoluteError'
-    | 'huber';
+    | 'huber'
+    | 'sparseCategoricalFocalCrossentropy'
+    | 'categoricalFocalCrossentropy'
+    | 'binaryFocalCrossentropy'
+    | 'klDivergence'
+    | 'cosine'
+    | 'quantile'
+    | 'gaussian'
+    | 'studentT'
+    | 'negativeBinomial';
   fromLogits: boolean;
   delta: number;
+  labelSmoothing: number;
+  gamma: number;
+  /** Empty: all 1. */
+  classWeights: Float32Array;
+  quantiles: Float32Array;
 }
 
 export interface NativeOptimizerConfig {

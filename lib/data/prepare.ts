@@ -64,7 +64,7 @@ function readTargets(given: unknown, shape: DataShape, wanted: LossTargets, name
       given,
       {
         timed: output.timed,
-        features: wanted.labels ? undefined : output.features,
+        features: wanted.labels ? undefined : (wanted.features ?? output.features),
         integers: wanted.labels,
       },
       name,
@@ -106,6 +106,12 @@ function isFlat(value: unknown): boolean {
   return Array.isArray((value as { shape?: unknown }).shape)
     ? (value as { shape: unknown[] }).shape.length === 1
     : false;
+}
+
+function checkLeast({ data }: Rows, least: number, name: string): void {
+  const at = data.findIndex((value) => value < least);
+  if (at < 0) return;
+  throw wrongValue(`numbers of ${least} or more`, `${name} (number ${at})`, data[at]);
 }
 
 function checkWeights(weights: Float32Array, name: string, maskOnly: boolean): void {
@@ -155,6 +161,7 @@ export function prepareArrays(
     }
     const wanted = readTargets(arrays.y, shape, targets, name);
     checkAgainst(rows, wanted, output.timed, name);
+    if (targets.min !== undefined) checkLeast(wanted, targets.min, name);
     if (targets.labels) config.labels = wanted.data as Int32Array;
     else config.targets = wanted.data as Float32Array;
     config.targetFeatures = wanted.features;

@@ -22,6 +22,15 @@ constexpr Named<LossKind> kLosses[] = {
     {"meanSquaredError", LossKind::kMeanSquaredError},
     {"meanAbsoluteError", LossKind::kMeanAbsoluteError},
     {"huber", LossKind::kHuber},
+    {"sparseCategoricalFocalCrossentropy", LossKind::kSparseCategoricalFocal},
+    {"categoricalFocalCrossentropy", LossKind::kCategoricalFocal},
+    {"binaryFocalCrossentropy", LossKind::kBinaryFocal},
+    {"klDivergence", LossKind::kKlDivergence},
+    {"cosine", LossKind::kCosine},
+    {"quantile", LossKind::kQuantile},
+    {"gaussian", LossKind::kGaussian},
+    {"studentT", LossKind::kStudentT},
+    {"negativeBinomial", LossKind::kNegativeBinomial},
 };
 
 constexpr Named<OptimizerKind> kOptimizers[] = {
@@ -112,6 +121,10 @@ LossConfig read_loss_config(const Napi::Object& from) {
   config.kind = by_name(kLosses, from, "kind");
   config.from_logits = flag(from, "fromLogits");
   config.delta = number(from, "delta");
+  config.smoothing = number(from, "labelSmoothing");
+  config.gamma = number(from, "gamma");
+  config.class_weights = floats(from.Env(), from.Get("classWeights"), "classWeights");
+  config.quantiles = floats(from.Env(), from.Get("quantiles"), "quantiles");
   return config;
 }
 

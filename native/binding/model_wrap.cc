@@ -61,8 +61,7 @@ Batches read_batches(const Call& call, size_t i, const DatasetState& data) {
 }
 
 void check_targets(const DatasetState& data, const LossConfig& loss) {
-  const bool labels = loss.kind == LossKind::kSparseCategoricalCrossentropy;
-  const auto wanted = labels ? Dataset::TargetKind::kLabels : Dataset::TargetKind::kDense;
+  const auto wanted = loss.is_sparse() ? Dataset::TargetKind::kLabels : Dataset::TargetKind::kDense;
   if (data.data.target_kind != wanted) invalid("Expected targets of the kind that the loss takes");
 }
 
@@ -304,6 +303,9 @@ napi_value ModelWrap::gradients(const Call& call) {
     check_targets(*batch.data, *loss);
   } else if (batch.data->data.target_kind == Dataset::TargetKind::kLabels) {
     invalid("Expected the gradient of the output, or nothing, in the place of targets");
+  } else if (batch.data->data.target_kind == Dataset::TargetKind::kDense &&
+             batch.data->data.target_features != model.network->output_shape().features) {
+    invalid("Expected a gradient of the output's features");
   }
   StateValues state_gradients = read_states(call.env, call[5], model.predictor.states(),
                                             static_cast<int64_t>(batch.samples.size()));

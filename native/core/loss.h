@@ -12,14 +12,25 @@ namespace ostinato {
 struct LossConfig {
   LossKind kind = LossKind::kMeanSquaredError;
   bool from_logits = true;
-  double delta = 1.0;  // Huber
+  double delta = 1.0;      // Huber
+  double smoothing = 0.0;  // cross-entropies
+  double gamma = 2.0;      // focal losses
+  // By class, or empty: all 1. Of cross-entropies; of the binary ones two, of 0 and of 1.
+  std::vector<float> class_weights{};
+  std::vector<float> quantiles{};  // of kQuantile
+
+  // Whether targets are labels, and whether `correct` means something.
+  bool is_sparse() const;
+  bool is_categorical() const;
+  // Predictions for each number of the targets.
+  int64_t predictions_per_target() const;
 };
 
 // Targets of the rows of one batch, in the rows' order. A row with mask 0 does not count at all;
 // weights multiply a row's loss; the mean is over the rows that count.
 struct Targets {
   const int32_t* labels = nullptr;  // [rows], sparse categorical
-  Matrix dense;                     // [rows, cols] otherwise
+  Matrix dense;                     // [rows, cols / predictions_per_target] otherwise
   const float* weights = nullptr;   // [rows] or null: all 1
   const float* mask = nullptr;      // [rows] of 0 / 1 or null: all 1
 };
