@@ -8,6 +8,7 @@ export type { ErrorCode } from './errors';
 export { getThreads, info, setThreads } from './runtime';
 export type { Info } from './runtime';
 
+export * as ctc from './ctc';
 export * as layers from './layers';
 export * as optimizers from './optimizers';
 export * as schedules from './schedules';

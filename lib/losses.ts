@@ -3,10 +3,12 @@ import { shapeMismatch, wrongKind, wrongValue } from './errors';
 import type { NativeLossConfig } from './native';
 import type { NamedLayer } from './model-core';
 import {
+  MAX_DIMENSION,
   checkNumber,
   checkOneOf,
   custom,
   flag,
+  integer,
   isRecord,
   number,
   oneOf,
@@ -30,6 +32,7 @@ const KINDS = [
   'gaussian',
   'studentT',
   'negativeBinomial',
+  'ctc',
 ] as const;
 
 /**
@@ -56,6 +59,14 @@ const KINDS = [
  *   2 + softplus(x)
  * - `negativeBinomial` (for counts; Salinas et al. 2017): blocks of means m and of dispersions a,
  *   both softplus(x) + 1e-6; the variance is m + a m²
+ *
+ * And for label sequences that are not aligned to the steps of their inputs:
+ *
+ * - `ctc` (connectionist temporal classification; Graves et al. 2006): - log of the probability of
+ *   the labels, summed over all alignments. The output is logits of the classes and of the `blank`
+ *   for each step; targets are labels without blanks, [batch, labels], ragged, or padded by blanks or
+ *   negative numbers; `lengths` are those of the inputs; `sampleWeights` are by sample. A row is a
+ *   sample: the mean is over samples, whatever the number of their labels. `ctc` decodes.
  *
  * A loss value is the mean over the rows.
  */
@@ -85,6 +96,8 @@ export interface LossOptions {
   gamma?: number;
   /** Of `quantile`: above 0 and below 1. Default [0.5]. */
   quantiles?: ArrayLike<number>;
+  /** Of `ctc`: the class that stands for no label. Default 0, as in PyTorch. */
+  blank?: number;
 }
 
 /** What a loss compares predictions with. */
@@ -95,6 +108,8 @@ export interface LossTargets {
   features?: number;
   /** The least value. Default: none. */
   min?: number;
+  /** They are sequences of labels for whole samples, and this class is none of them. */
+  blank?: number;
   /** How messages call them. Default `y`. */
   name?: string;
 }
@@ -130,6 +145,7 @@ const schema = {
   classWeights: numbersField({ min: 0 }),
   gamma: optional(number({ min: 0 })),
   quantiles: numbersField({ above: 0, below: 1 }),
+  blank: optional(integer(0, MAX_DIMENSION)),
 };
 
 type Options = ReturnType<typeof parseOptions<typeof schema>>;
@@ -152,6 +168,7 @@ const OWNERS: Partial<Record<keyof Options, readonly LossName[]>> = {
   classWeights: [...CROSSENTROPIES, ...FOCAL],
   gamma: FOCAL,
   quantiles: ['quantile'],
+  blank: ['ctc'],
 };
 
 /** How a layer's activation must be for the loss to read probabilities. */
@@ -210,8 +227,27 @@ function predictionsPerTarget(kind: LossName, quantiles: Float32Array): number {
 }
 
 function settleTargets(native: NativeLossConfig, last: NamedLayer): LossTargets {
-  const { kind, quantiles, classWeights } = native;
-  const { features } = last.output;
+  const { kind, quantiles, classWeights, blank } = native;
+  const { features, timed } = last.output;
+  if (kind === 'ctc') {
+    if (!timed) {
+      throw shapeMismatch(
+        `Expected an output for each step for the loss "ctc", but the last layer, "${last.name}", gives one for each sample; set returnSequences: true`,
+      );
+    }
+    if (blank >= features) {
+      throw wrongValue(`a class below ${features}, as "${last.name}" gives`, 'loss.blank', blank);
+    }
+    if (last.layer.activation === 'softmax') {
+      throw wrongKind(
+        'a loss that reads probabilities',
+        'loss',
+        kind,
+        `the last layer, "${last.name}", applies softmax; take its activation away`,
+      );
+    }
+    return { labels: true, blank };
+  }
   const share = predictionsPerTarget(kind, quantiles);
   if (features % share !== 0) {
     throw shapeMismatch(
@@ -265,6 +301,7 @@ export function resolveLoss(
     classWeights: options.classWeights ?? new Float32Array(),
     quantiles:
       options.quantiles ?? (kind === 'quantile' ? Float32Array.of(0.5) : new Float32Array()),
+    blank: options.blank ?? 0,
   };
   return {
     native,

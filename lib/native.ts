@@ -66,7 +66,8 @@ export interface NativeLossConfig {
     | 'quantile'
     | 'gaussian'
     | 'studentT'
-    | 'negativeBinomial';
+    | 'negativeBinomial'
+    | 'ctc';
   fromLogits: boolean;
   delta: number;
   labelSmoothing: number;
@@ -74,6 +75,8 @@ export interface NativeLossConfig {
   /** Empty: all 1. */
   classWeights: Float32Array;
   quantiles: Float32Array;
+  /** Of `ctc`, whose labels lie at the begin of their sample's rows, blanks after them. */
+  blank: number;
 }
 
 export interface NativeOptimizerConfig {

@@ -3,6 +3,7 @@ import { shapeMismatch, wrongKind, wrongValue } from '../errors';
 import type { LossTargets } from '../losses';
 import type { NativeDatasetConfig } from '../native';
 import type { ValueShape } from '../shapes';
+import { readLabelSequences } from './label-sequences';
 import { cutToLengths, readRows } from './rows';
 import type { Rows } from './rows';
 
@@ -159,8 +160,15 @@ export function prepareArrays(
     if (arrays.y === undefined) {
       throw wrongKind('targets', name, arrays.y);
     }
-    const wanted = readTargets(arrays.y, shape, targets, name);
-    checkAgainst(rows, wanted, output.timed, name);
+    const { blank } = targets;
+    if (blank !== undefined && arrays.mask !== undefined) {
+      throw wrongKind('nothing for label sequences', 'mask', arrays.mask, 'set sampleWeights to 0');
+    }
+    const wanted =
+      blank === undefined
+        ? readTargets(arrays.y, shape, targets, name)
+        : readLabelSequences(arrays.y, rows, output.features, blank, name);
+    if (blank === undefined) checkAgainst(rows, wanted, output.timed, name);
     if (targets.min !== undefined) checkLeast(wanted, targets.min, name);
     if (targets.labels) config.labels = wanted.data as Int32Array;
     else config.targets = wanted.data as Float32Array;
@@ -171,6 +179,9 @@ export function prepareArrays(
       checkWeights(config.mask, 'mask', true);
     }
     if (arrays.sampleWeights !== undefined) {
+      if (blank !== undefined && !isFlat(arrays.sampleWeights)) {
+        throw wrongKind('one number for each sample', 'sampleWeights', arrays.sampleWeights);
+      }
       config.weights = alignToTargets(
         arrays.sampleWeights,
         'sampleWeights',

@@ -31,6 +31,7 @@ constexpr Named<LossKind> kLosses[] = {
     {"gaussian", LossKind::kGaussian},
     {"studentT", LossKind::kStudentT},
     {"negativeBinomial", LossKind::kNegativeBinomial},
+    {"ctc", LossKind::kCtc},
 };
 
 constexpr Named<OptimizerKind> kOptimizers[] = {
@@ -124,6 +125,7 @@ LossConfig read_loss_config(const Napi::Object& from) {
   config.smoothing = number(from, "labelSmoothing");
   config.gamma = number(from, "gamma");
   config.class_weights = floats(from.Env(), from.Get("classWeights"), "classWeights");
+  config.blank = integer(from, "blank", 0, kMaxFeatures);
   config.quantiles = floats(from.Env(), from.Get("quantiles"), "quantiles");
   return config;
 }

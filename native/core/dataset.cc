@@ -169,6 +169,7 @@ void Batch::assemble_inputs(const Dataset& data, const int32_t* samples, int64_t
 
 void Batch::assemble_targets(const Dataset& data, const int32_t* samples, bool output_timed) {
   const int64_t rows = output_timed ? geometry_.rows() : geometry_.batch();
+  if (output_timed) targets_.geometry = &geometry_;
   const bool labels = data.target_kind == Dataset::TargetKind::kLabels;
   const std::vector<int32_t>& label =
       data.targets_are_inputs ? data.input_tokens : data.target_labels;

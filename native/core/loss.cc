@@ -22,6 +22,15 @@ void check(const LossConfig& config, const Matrix& x, const Targets& targets) {
   if (sparse && targets.labels == nullptr) {
     throw Error("ERR_SHAPE_MISMATCH", "Expected integer labels as targets of this loss");
   }
+  if (config.kind == LossKind::kCtc) {
+    if (targets.geometry == nullptr || targets.geometry->rows() != x.rows) {
+      throw Error("ERR_SHAPE_MISMATCH", "Expected an output for each step for this loss");
+    }
+    if (config.blank < 0 || config.blank >= x.cols) {
+      throw Error("ERR_SHAPE_MISMATCH", "Expected a blank below " + std::to_string(x.cols) +
+                                            " but received " + std::to_string(config.blank));
+    }
+  }
   const int64_t share = config.predictions_per_target();
   if (share < 1 || x.cols % share != 0) {
     throw Error("ERR_SHAPE_MISMATCH", "Expected a multiple of " + std::to_string(share) +
@@ -54,10 +63,11 @@ float weight(const Targets& targets, int64_t row) {
 
 bool LossConfig::is_sparse() const {
   return kind == LossKind::kSparseCategoricalCrossentropy ||
-         kind == LossKind::kSparseCategoricalFocal;
+         kind == LossKind::kSparseCategoricalFocal || kind == LossKind::kCtc;
 }
 
 bool LossConfig::is_categorical() const {
+  if (kind == LossKind::kCtc) return false;
   return is_sparse() || kind == LossKind::kCategoricalCrossentropy ||
          kind == LossKind::kCategoricalFocal || kind == LossKind::kKlDivergence;
 }
@@ -76,10 +86,30 @@ int64_t LossConfig::predictions_per_target() const {
   }
 }
 
-Loss::Loss(const LossConfig& config, const Kernels& kernels) : config_(config), kernels_(kernels) {}
+Loss::Loss(const LossConfig& config, const Kernels& kernels)
+    : config_(config), kernels_(kernels), ctc_(config.blank, kernels) {}
+
+LossValue Loss::evaluate_sequences(const Matrix& x, const Targets& targets, const Matrix& dx,
+                                   int threads) {
+  const Geometry& geometry = *targets.geometry;
+  LossValue value;
+  value.count = geometry.batch();
+  const double share = value.count > 0 ? 1.0 / static_cast<double>(value.count) : 0.0;
+  scale_.resize(x.rows);
+  for (int64_t row = 0; row < x.rows; ++row) {
+    scale_[row] = static_cast<float>(weight(targets, row) * share);
+  }
+  ctc_.evaluate(geometry, x, targets.labels, scale_.data(), dx, threads, sequence_loss_);
+  for (int64_t b = 0; b < value.count; ++b) {
+    if (geometry.length(b) == 0) continue;  // no steps, no labels, no loss
+    value.sum += static_cast<double>(weight(targets, geometry.row(b, 0))) * sequence_loss_[b];
+  }
+  return value;
+}
 
 LossValue Loss::evaluate(const Matrix& x, const Targets& targets, const Matrix& dx, int threads) {
   check(config_, x, targets);
+  if (config_.kind == LossKind::kCtc) return evaluate_sequences(x, targets, dx, threads);
   LossValue value;
   for (int64_t row = 0; row < x.rows; ++row) value.count += counts(targets, row);
   const double share = value.count > 0 ? 1.0 / static_cast<double>(value.count) : 0.0;

@@ -209,6 +209,8 @@ inline float loss_row(const LossArgs& args, int64_t row, float scale, float* dx)
       return likelihood_row<3>(args, row, scale, dx, student_t);
     case LossKind::kNegativeBinomial:
       return likelihood_row<2>(args, row, scale, dx, negative_binomial);
+    case LossKind::kCtc:
+      break;
     case LossKind::kMeanSquaredError:
       return mean_row(args, row, scale, dx, [](Vf x, Vf t) { return squared_term(x, t); });
     case LossKind::kMeanAbsoluteError:

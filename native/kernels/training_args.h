@@ -21,6 +21,7 @@ enum class LossKind : int32_t {
   kGaussian,
   kStudentT,
   kNegativeBinomial,
+  kCtc,  // of sequences, not of rows: core/ctc.h, and no kernel
 };
 
 // Loss of each row of predictions and its gradient. A row's loss is: cross-entropy over the

@@ -60,7 +60,8 @@ LossConfig core_config(const reference::LossConfig& config) {
           config.smoothing,
           config.gamma,
           {config.class_weights.begin(), config.class_weights.end()},
-          {config.quantiles.begin(), config.quantiles.end()}};
+          {config.quantiles.begin(), config.quantiles.end()},
+          0};
 }
 
 TEST_P(Losses, FollowTheReference) {

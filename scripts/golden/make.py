@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load
 
+import ctc
 import curves
 import layers
 import losses
@@ -31,7 +32,7 @@ LIMIT = 6 * 1024 * 1024
 
 
 def build_all() -> list[Case]:
-    parts = (recurrent, layers, losses, optimizers, schedules, curves, state_dict)
+    parts = (recurrent, layers, losses, ctc, optimizers, schedules, curves, state_dict)
     return [case for part in parts for case in part.build()]
 
 
