@@ -10,6 +10,7 @@ export type { Info } from './runtime';
 
 export * as ctc from './ctc';
 export * as layers from './layers';
+export * as metrics from './measures';
 export * as optimizers from './optimizers';
 export * as schedules from './schedules';
 export * as safetensors from './safetensors';
