@@ -159,11 +159,10 @@ export async function evaluate(core: ModelCore, args: readonly unknown[]): Promi
   const bare = isBatchStream(x) || readSource.takesNoTargets(x);
   if (args.length > (bare ? 2 : 3)) throw wrongKind('nothing', 'the last argument', args.at(-1));
   const options = parseOptions('model.evaluate', bare ? second : args[2], schema);
-  const { last } = core;
   const loss =
     options.loss === undefined && options.fromLogits === undefined
       ? core.training?.loss
-      : resolveLoss(options.loss, options.fromLogits, last.layer, last.name);
+      : resolveLoss(options.loss, options.fromLogits, core.last);
   if (loss === undefined) {
     throw wrongKind('a loss', 'model.evaluate.loss', undefined, 'the model was not trained yet');
   }

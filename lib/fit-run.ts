@@ -18,11 +18,11 @@ export interface BatchEvent extends Scores {
   batch: number;
   /** Batches of the epoch; undefined for a stream. */
   batches: number | undefined;
-  /** Steps that the optimiser has made before this one, over all epochs. */
+  /** Updates that the optimiser has made before this batch, over all epochs. */
   step: number;
-  /** The rate that the step used. */
+  /** The rate of the update that the batch is a part of. */
   learningRate: number;
-  /** The gradients' global norm before clipping. */
+  /** The gradients' global norm before clipping; of the mean so far, where they accumulate. */
   gradientNorm: number;
   /** Rows of targets in the batch. */
   rows: number;
@@ -127,11 +127,14 @@ export class FitRun {
   }
 
   #rates(count: number): Float64Array {
-    const { optimizer, steps } = this.#options.training;
+    const { optimizer, plateau, steps } = this.#options.training;
+    const { learningRate } = optimizer;
+    const { accumulateSteps } = optimizer.native;
     return Float64Array.from({ length: count }, (_value, i) => {
-      const rate: unknown = optimizer.learningRate(steps + i);
+      const step = Math.floor((steps + i) / accumulateSteps);
+      const rate: unknown = typeof learningRate === 'function' ? learningRate(step) : plateau!.rate;
       if (typeof rate !== 'number' || !(rate >= 0 && rate < Infinity)) {
-        throw wrongValue('a number of 0 or more', `learningRate(${steps + i})`, rate);
+        throw wrongValue('a number of 0 or more', `learningRate(${step})`, rate);
       }
       return rate;
     });
@@ -144,7 +147,7 @@ export class FitRun {
       const rows = result.counts[i]!;
       const correct = result.correct[i]!;
       const { batch } = state;
-      const step = training.steps++;
+      const step = Math.floor(training.steps++ / training.optimizer.native.accumulateSteps);
       state.batch++;
       if (divergence !== 'skip' || Number.isFinite(loss)) {
         state.totals.lossSum += loss * rows;

@@ -7,13 +7,14 @@ import { evaluateSamples, evaluateSource } from './evaluate';
 import type { PassOptions } from './evaluate';
 import { FitRun } from './fit-run';
 import type { BatchEvent } from './fit-run';
-import { resolveLoss } from './losses';
+import { isSameLoss, resolveLoss } from './losses';
 import type { Loss, LossName, LossOptions } from './losses';
 import { resolveMetrics, scores } from './metrics';
 import type { MetricName, Scores } from './metrics';
 import type { ModelCore, Training } from './model-core';
-import { resolveOptimizer } from './optimizers';
+import { nativeOptimizer, resolveOptimizer } from './optimizers';
 import type { Optimizer, OptimizerName } from './optimizers';
+import { monitoring, startOf } from './plateau';
 import { RandomSequence } from './rng';
 import {
   abortSignal,
@@ -192,11 +193,6 @@ function useSamples(data: OpenData, options: Options): Split {
   };
 }
 
-function isSameLoss(a: Loss, b: Loss): boolean {
-  const [x, y] = [a.native, b.native];
-  return x.kind === y.kind && x.fromLogits === y.fromLogits && x.delta === y.delta;
-}
-
 /** Makes the core's trainer, or goes on with the last one when the optimiser is the same. */
 function configure(core: ModelCore, loss: Loss, given: unknown): Training {
   const before = core.training;
@@ -209,10 +205,11 @@ function configure(core: ModelCore, loss: Loss, given: unknown): Training {
   const { native } = core;
   guardNative(() => {
     const kept = same ? native.readOptimizer() : undefined;
-    native.configureTraining(loss.native, optimizer.native);
+    native.configureTraining(loss.native, nativeOptimizer(optimizer, core.description.parameters));
     if (kept !== undefined) native.writeOptimizer(kept);
   });
-  core.training = { optimizer, given, loss, steps: same ? before.steps : 0 };
+  const plateau = same ? before.plateau : startOf(optimizer.learningRate);
+  core.training = { optimizer, given, loss, steps: same ? before.steps : 0, plateau };
   return core.training;
 }
 
@@ -236,6 +233,10 @@ function withValidation(event: EpochEvent, validation: Scores | undefined): Epoc
     event[VALIDATION_NAMES[key]] = value;
   }
   return event;
+}
+
+function validates(validation: Source | undefined, split: Split | undefined): boolean {
+  return validation !== undefined || (split?.trainSamples ?? 0) < (split?.data.samples ?? 0);
 }
 
 async function run(
@@ -275,6 +276,7 @@ async function run(
       const held = range(split.trainSamples, split.data.samples);
       return evaluateSamples(core, split.data, held, { ...pass, carryState });
     };
+    const observe = monitoring(training, metrics, validates(validation, split));
     const history: History = { epoch: [], loss: [], seconds: [] };
     for (let epoch = initialEpoch; epoch < epochs && !core.stopRequested; epoch++) {
       const start = performance.now();
@@ -295,6 +297,7 @@ async function run(
         validated && scores(validated, metrics),
       );
       record(history, event);
+      observe(event);
       if (onEpoch !== undefined) await core.paused(() => onEpoch(event));
     }
     return history;
@@ -309,8 +312,7 @@ export async function fit(core: ModelCore, args: readonly unknown[]): Promise<Hi
   const bare = isBatchStream(x) || readSource.takesNoTargets(x);
   if (args.length > (bare ? 2 : 3)) throw wrongKind('nothing', 'the last argument', args.at(-1));
   const options = parseOptions('model.fit', bare ? second : args[2], schema);
-  const { last } = core;
-  const loss = resolveLoss(options.loss, options.fromLogits, last.layer, last.name);
+  const loss = resolveLoss(options.loss, options.fromLogits, core.last);
   const metrics = resolveMetrics(options.metrics, loss);
   const source = readSource(x, bare ? undefined : second, options);
   if (options.validationData !== undefined && options.validationSplit > 0) {

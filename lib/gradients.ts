@@ -93,8 +93,7 @@ function readObjective(core: ModelCore, y: unknown, options: Options): Objective
   const { outputGradient, stateGradients } = options;
   const upstream = outputGradient !== undefined || stateGradients !== undefined;
   if (options.loss !== undefined || !upstream) {
-    const { layer, name } = core.last;
-    const loss = resolveLoss(options.loss, options.fromLogits, layer, name);
+    const loss = resolveLoss(options.loss, options.fromLogits, core.last);
     if (outputGradient !== undefined) {
       throw wrongKind('nothing beside a loss', 'model.gradients.outputGradient', outputGradient);
     }

@@ -7,7 +7,8 @@ const METRICS = ['accuracy', 'perplexity', 'bits'] as const;
 
 /**
  * - `accuracy`: share of rows whose most probable class is right (categorical losses)
- * - `perplexity`: e to the power of the cross-entropy
+ * - `perplexity`: e to the power of the cross-entropy, as it is: with label smoothing and class
+ *   weights, if the loss has them
  * - `bits`: the cross-entropy in bits; for a character model, bits per character
  */
 export type MetricName = (typeof METRICS)[number];

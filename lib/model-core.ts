@@ -6,6 +6,7 @@ import type { Loss } from './losses';
 import { addon } from './native';
 import type { NativeDescription, NativeModel } from './native';
 import type { Optimizer } from './optimizers';
+import type { PlateauState } from './plateau';
 import { getThreads } from './runtime';
 import type { ValueShape } from './shapes';
 
@@ -29,7 +30,10 @@ export interface Training {
   /** The name it was given by, if by name. */
   given: unknown;
   loss: Loss;
+  /** Batches, of which an update may take several. */
   steps: number;
+  /** Where a schedule that follows a metric stands; undefined for others. */
+  plateau: PlateauState | undefined;
 }
 
 export class ModelCore {

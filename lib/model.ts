@@ -25,8 +25,8 @@ import type { SessionOptions } from './session';
 import type { ValueShape } from './shapes';
 import { summary } from './summary';
 import { anything, checkJson, flag, integer, parseOptions } from './validate';
-import { getWeights, setWeights } from './weights';
-import type { LoadReport, NameMap, Weights } from './weights';
+import { getAveragedWeights, getWeights, setWeights } from './weights';
+import type { GetWeightsOptions, LoadReport, NameMap, Weights } from './weights';
 
 /** Options of {@link sequential}. */
 export interface SequentialOptions {
@@ -89,9 +89,11 @@ export class Model implements Disposable {
     return this.#core.description.layers.reduce((sum, layer) => sum + layer.parameters, 0);
   }
 
-  /** Steps that the present optimiser has made. */
+  /** Updates that the present optimiser has made. */
   get trainedSteps(): number {
-    return this.#core.training?.steps ?? 0;
+    const { training } = this.#core;
+    if (training === undefined) return 0;
+    return Math.floor(training.steps / training.optimizer.native.accumulateSteps);
   }
 
   /** Whether `dispose` was called. */
@@ -208,10 +210,15 @@ export class Model implements Disposable {
   /**
    * Copies of all parameters by their names, e.g. `lstm.weight_ih_l0`, in PyTorch's shapes.
    *
+   * `averaged: true` gives the means over updates that the optimiser's `averaging` keeps;
+   * `setWeights` makes them the model's own.
+   *
    * @throws OstinatoError `ERR_BUSY` while the model trains; `ERR_DISPOSED`
+   * @throws RangeError for averages that do not exist (yet)
    */
-  getWeights(): Weights {
-    return getWeights(this.#core);
+  getWeights(options?: GetWeightsOptions): Weights {
+    const { averaged } = parseOptions('model.getWeights', options, { averaged: flag(false) });
+    return averaged ? getAveragedWeights(this.#core) : getWeights(this.#core);
   }
 
   /**

@@ -57,13 +57,30 @@ export interface NativeLossConfig {
     | 'binaryCrossentropy'
     | 'meanSquaredError'
     | 'meanAbsoluteError'
-    | 'huber';
+    | 'huber'
+    | 'sparseCategoricalFocalCrossentropy'
+    | 'categoricalFocalCrossentropy'
+    | 'binaryFocalCrossentropy'
+    | 'klDivergence'
+    | 'cosine'
+    | 'quantile'
+    | 'gaussian'
+    | 'studentT'
+    | 'negativeBinomial'
+    | 'ctc';
   fromLogits: boolean;
   delta: number;
+  labelSmoothing: number;
+  gamma: number;
+  /** Empty: all 1. */
+  classWeights: Float32Array;
+  quantiles: Float32Array;
+  /** Of `ctc`, whose labels lie at the begin of their sample's rows, blanks after them. */
+  blank: number;
 }
 
 export interface NativeOptimizerConfig {
-  kind: 'sgd' | 'rmsprop' | 'adam';
+  kind: 'sgd' | 'rmsprop' | 'adam' | 'adagrad' | 'nadam' | 'radam' | 'lion' | 'scheduleFreeAdamw';
   momentum: number;
   nesterov: boolean;
   rho: number;
@@ -76,6 +93,28 @@ export interface NativeOptimizerConfig {
   clipNorm: number;
   /** 0: off. */
   clipValue: number;
+  momentumDecay: number;
+  initialAccumulator: number;
+  /** Batches of an update. */
+  accumulateSteps: number;
+  averaging: 'none' | 'ema' | 'swa';
+  averageDecay: number;
+  averageStart: number;
+  averageEvery: number;
+  /** By parameter, or empty: all 1. */
+  rateFactors: Float64Array;
+  /** By parameter, or empty; below 0: `weightDecay`, as far as the parameter's role decays. */
+  weightDecays: Float64Array;
+}
+
+/**
+ * Where an optimiser stands: updates, slots by name (arrays in the parameters' order), and numbers
+ * that only the core understands. `average` is a slot, too.
+ */
+export interface NativeOptimizerState {
+  steps: number;
+  slots: { name: string; values: Float32Array[] }[];
+  counters: Float64Array;
 }
 
 /**
@@ -163,12 +202,13 @@ export interface NativeModel {
 
   /** Makes a trainer (fresh optimiser slots); replaces the one before. */
   configureTraining(loss: NativeLossConfig, optimizer: NativeOptimizerConfig): void;
-  /** Optimiser slots, for saving: names and flat arrays per parameter. */
-  readOptimizer(): { steps: number; slots: { name: string; values: Float32Array[] }[] };
-  writeOptimizer(state: { steps: number; slots: { name: string; values: Float32Array[] }[] }): void;
+  /** The optimiser's state, for saving. */
+  readOptimizer(): NativeOptimizerState;
+  writeOptimizer(state: NativeOptimizerState): void;
   /**
    * Runs whole steps over the batches until `budgetMs` has passed or they are done; at least one.
-   * `learningRates[i]` belongs to batch i. Rejects with `ERR_ABORTED` after `cancel`.
+   * `learningRates[i]` is that of the update of which batch i is a part. Rejects with `ERR_ABORTED`
+   * after `cancel`.
    */
   train(
     data: NativeDataset,

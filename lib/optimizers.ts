@@ -1,21 +1,18 @@
 /** Optimisers: their options, defaults, and the form that the core takes. */
 import { wrongKind } from './errors';
-import type { NativeOptimizerConfig } from './native';
-import type { Schedule } from './schedules';
-import { checkNumber, checkOneOf, custom, flag, number, parseOptions } from './validate';
+import type { NativeOptimizerConfig, NativeParameterInfo } from './native';
+import {
+  common,
+  isMonitored,
+  nativeCommon,
+  nativeGroups,
+  scheduleField,
+} from './optimizer-options';
+import type { CommonOptions, Group, OptimizerOptions } from './optimizer-options';
+import type { MonitoredSchedule, Schedule } from './schedules';
+import { checkOneOf, flag, integer, number, parseOptions } from './validate';
 
-/** Options of every optimiser. */
-export interface OptimizerOptions {
-  /**
-   * A number, or a function from the step (0, 1, … over all epochs) to the rate: one of
-   * `schedules`, or your own.
-   */
-  learningRate?: number | Schedule;
-  /** Scale all gradients so that their global norm is at most this. Default: off. */
-  clipNorm?: number;
-  /** Clamp each gradient to ± this, after `clipNorm`. Default: off. */
-  clipValue?: number;
-}
+export type { AveragingOptions, OptimizerOptions, ParameterGroup } from './optimizer-options';
 
 /** Options of {@link sgd}; the default learning rate is 0.01. */
 export interface SgdOptions extends OptimizerOptions {
@@ -39,6 +36,16 @@ export interface RmspropOptions extends OptimizerOptions {
   weightDecay?: number;
 }
 
+/** Options of {@link adagrad}; the default learning rate is 0.01. */
+export interface AdagradOptions extends OptimizerOptions {
+  /** What the sums of squares begin with. Default 0, as in PyTorch; Keras has 0.1. */
+  initialAccumulator?: number;
+  /** Default 1e-10. */
+  epsilon?: number;
+  /** L2 penalty. Default 0. */
+  weightDecay?: number;
+}
+
 /** Options of {@link adam}; the default learning rate is 0.001. */
 export interface AdamOptions extends OptimizerOptions {
   /** Default 0.9. */
@@ -49,12 +56,41 @@ export interface AdamOptions extends OptimizerOptions {
   epsilon?: number;
 }
 
-/** Options of {@link adamw}; the default learning rate is 0.001. */
-export interface AdamwOptions extends AdamOptions {
-  /** Each step first multiplies parameters by 1 - learningRate · weightDecay. Default 0.01. */
+/** Weight decay apart from the gradient. */
+export interface DecoupledDecayOptions {
+  /**
+   * Each step first multiplies parameters by 1 - learningRate · weightDecay. Default 0.01 for
+   * {@link adamw}, 0 for others.
+   */
   weightDecay?: number;
   /** Also decay biases and the scales of layer norms. Default false; PyTorch decays them. */
   decayAll?: boolean;
+}
+
+/** Options of {@link adamw}; the default learning rate is 0.001. */
+export interface AdamwOptions extends AdamOptions, DecoupledDecayOptions {}
+
+/** Options of {@link nadam}; the default learning rate is 0.002. */
+export interface NadamOptions extends AdamOptions, DecoupledDecayOptions {
+  /** How fast the momentum rises to `beta1`. Default 0.004. */
+  momentumDecay?: number;
+}
+
+/** Options of {@link radam}; the default learning rate is 0.001. */
+export interface RadamOptions extends AdamOptions, DecoupledDecayOptions {}
+
+/** Options of {@link lion}; the default learning rate is 0.0001. */
+export interface LionOptions extends OptimizerOptions, DecoupledDecayOptions {
+  /** Share of the momentum in the step. Default 0.9. */
+  beta1?: number;
+  /** Decay of the momentum. Default 0.99. */
+  beta2?: number;
+}
+
+/** Options of {@link scheduleFreeAdamw}; the default learning rate is 0.0025. */
+export interface ScheduleFreeAdamwOptions extends AdamOptions, DecoupledDecayOptions {
+  /** Updates over which the rate rises linearly. Default 0; the paper advises some. */
+  warmupSteps?: number;
 }
 
 /**
@@ -62,25 +98,18 @@ export interface AdamwOptions extends AdamOptions {
  * with the same object goes on where the last one ended, another object starts afresh.
  */
 export interface Optimizer {
-  readonly kind: 'sgd' | 'rmsprop' | 'adam' | 'adamw';
-  readonly learningRate: Schedule;
+  readonly kind: OptimizerName;
+  readonly learningRate: Schedule | MonitoredSchedule;
   /** @internal */
-  readonly native: Readonly<NativeOptimizerConfig>;
+  readonly native: Readonly<Omit<NativeOptimizerConfig, 'rateFactors' | 'weightDecays'>>;
+  /** @internal */
+  readonly groups: readonly Group[];
 }
 
-function scheduleField(fallback: number) {
-  return custom<number | Schedule>((value, label) => {
-    if (typeof value === 'function') return value as Schedule;
-    if (typeof value !== 'number') throw wrongKind('a number or a schedule', label, value);
-    return checkNumber(value, label, { min: 0 });
-  }, fallback);
-}
-
-const clipping = { clipNorm: number({ min: 0 }, 0), clipValue: number({ min: 0 }, 0) };
 const fraction = (fallback: number) => number({ min: 0, below: 1 }, fallback);
+const decay = (fallback: number) => number({ min: 0 }, fallback);
 
-const NONE: NativeOptimizerConfig = {
-  kind: 'sgd',
+const NONE = {
   momentum: 0,
   nesterov: false,
   rho: 0,
@@ -89,18 +118,28 @@ const NONE: NativeOptimizerConfig = {
   epsilon: 0,
   weightDecay: 0,
   decayAll: false,
-  clipNorm: 0,
-  clipValue: 0,
+  momentumDecay: 0,
+  initialAccumulator: 0,
+};
+
+type Own = Partial<Omit<typeof NONE, 'nesterov' | 'decayAll'>> & {
+  nesterov?: boolean;
+  decayAll?: boolean;
 };
 
 function make(
-  kind: Optimizer['kind'],
-  options: { learningRate: number | Schedule } & Partial<NativeOptimizerConfig>,
+  kind: OptimizerName,
+  options: { learningRate: number | Schedule | MonitoredSchedule } & CommonOptions & Own,
 ): Optimizer {
-  const { learningRate, ...rest } = options;
-  const schedule = typeof learningRate === 'function' ? learningRate : () => learningRate;
-  const native = { ...NONE, ...rest, kind: kind === 'adamw' ? ('adam' as const) : kind };
-  return Object.freeze({ kind, learningRate: schedule, native: Object.freeze(native) });
+  const { learningRate, groups, ...rest } = options;
+  const schedule = typeof learningRate === 'number' ? () => learningRate : learningRate;
+  const native = {
+    ...NONE,
+    ...rest,
+    ...nativeCommon(options),
+    kind: kind === 'adamw' ? ('adam' as const) : kind,
+  };
+  return Object.freeze({ kind, learningRate: schedule, native: Object.freeze(native), groups });
 }
 
 /**
@@ -114,8 +153,8 @@ export function sgd(options: SgdOptions = {}): Optimizer {
     learningRate: scheduleField(0.01),
     momentum: fraction(0),
     nesterov: flag(false),
-    weightDecay: number({ min: 0 }, 0),
-    ...clipping,
+    weightDecay: decay(0),
+    ...common,
   });
   if (read.nesterov && read.momentum === 0) {
     throw wrongKind('a momentum above 0', 'sgd.nesterov', true, 'nesterov needs momentum');
@@ -135,10 +174,27 @@ export function rmsprop(options: RmspropOptions = {}): Optimizer {
     rho: fraction(0.9),
     momentum: fraction(0),
     epsilon: number({ above: 0 }, 1e-7),
-    weightDecay: number({ min: 0 }, 0),
-    ...clipping,
+    weightDecay: decay(0),
+    ...common,
   });
   return make('rmsprop', { ...read, decayAll: true });
+}
+
+/**
+ * Adagrad (Duchi, Hazan and Singer 2011): v += g²; p -= learningRate · g / (√v + epsilon). For
+ * gradients that are rarely there, as of embeddings.
+ *
+ * @throws TypeError, RangeError for wrong options
+ */
+export function adagrad(options: AdagradOptions = {}): Optimizer {
+  const read = parseOptions('adagrad', options, {
+    learningRate: scheduleField(1e-2),
+    initialAccumulator: number({ min: 0 }, 0),
+    epsilon: number({ above: 0 }, 1e-10),
+    weightDecay: decay(0),
+    ...common,
+  });
+  return make('adagrad', { ...read, decayAll: true });
 }
 
 const adamSchema = {
@@ -146,8 +202,10 @@ const adamSchema = {
   beta1: fraction(0.9),
   beta2: fraction(0.999),
   epsilon: number({ above: 0 }, 1e-8),
-  ...clipping,
+  ...common,
 };
+
+const decoupled = { weightDecay: decay(0), decayAll: flag(false) };
 
 /**
  * Adam (Kingma and Ba 2015).
@@ -155,7 +213,12 @@ const adamSchema = {
  * @throws TypeError, RangeError for wrong options
  */
 export function adam(options: AdamOptions = {}): Optimizer {
-  return make('adam', parseOptions('adam', options, adamSchema));
+  const read = parseOptions('adam', options, adamSchema);
+  read.groups.forEach(({ weightDecay }, i) => {
+    if (weightDecay === undefined) return;
+    throw wrongKind('nothing', `adam.groups[${i}].weightDecay`, weightDecay, 'adamw decays');
+  });
+  return make('adam', read);
 }
 
 /**
@@ -164,15 +227,81 @@ export function adam(options: AdamOptions = {}): Optimizer {
  * @throws TypeError, RangeError for wrong options
  */
 export function adamw(options: AdamwOptions = {}): Optimizer {
-  const read = parseOptions('adamw', options, {
-    ...adamSchema,
-    weightDecay: number({ min: 0 }, 0.01),
-    decayAll: flag(false),
-  });
-  return make('adamw', read);
+  const schema = { ...adamSchema, ...decoupled, weightDecay: decay(0.01) };
+  return make('adamw', parseOptions('adamw', options, schema));
 }
 
-const BY_NAME = { sgd, rmsprop, adam, adamw };
+/**
+ * Adam with Nesterov's momentum (Dozat 2016), as PyTorch's `NAdam` with
+ * `decoupled_weight_decay=True`.
+ *
+ * @throws TypeError, RangeError for wrong options
+ */
+export function nadam(options: NadamOptions = {}): Optimizer {
+  const read = parseOptions('nadam', options, {
+    ...adamSchema,
+    ...decoupled,
+    learningRate: scheduleField(2e-3),
+    momentumDecay: number({ min: 0 }, 0.004),
+  });
+  return make('nadam', read);
+}
+
+/**
+ * Rectified Adam (Liu et al. 2020): plain momentum while too few gradients were seen to know their
+ * variance, then Adam, at first with smaller steps; a warm-up without a schedule. As PyTorch's
+ * `RAdam` with `decoupled_weight_decay=True`.
+ *
+ * @throws TypeError, RangeError for wrong options
+ */
+export function radam(options: RadamOptions = {}): Optimizer {
+  return make('radam', parseOptions('radam', options, { ...adamSchema, ...decoupled }));
+}
+
+/**
+ * Lion (Chen et al. 2023): p -= learningRate · sign(beta1 · m + (1 - beta1) g);
+ * m = beta2 · m + (1 - beta2) g. Half the memory of Adam; it wants a rate some 3 to 10 times lower
+ * and a weight decay as much higher.
+ *
+ * @throws TypeError, RangeError for wrong options
+ */
+export function lion(options: LionOptions = {}): Optimizer {
+  const read = parseOptions('lion', options, {
+    learningRate: scheduleField(1e-4),
+    beta1: fraction(0.9),
+    beta2: fraction(0.99),
+    ...decoupled,
+    ...common,
+  });
+  return make('lion', read);
+}
+
+/**
+ * AdamW without a schedule (Defazio et al. 2024): a mean of the iterates z takes the place of a
+ * falling rate. Gradients are taken at (1 - beta1) z + beta1 · mean; the model's weights are the
+ * mean whenever a callback, `predict`, `save` or `evaluate` looks at them, so that nothing needs to
+ * be switched. Keep the rate constant; `warmupSteps` helps.
+ *
+ * @throws TypeError, RangeError for wrong options
+ */
+export function scheduleFreeAdamw(options: ScheduleFreeAdamwOptions = {}): Optimizer {
+  const { warmupSteps, learningRate, ...read } = parseOptions('scheduleFreeAdamw', options, {
+    ...adamSchema,
+    ...decoupled,
+    learningRate: scheduleField(2.5e-3),
+    beta1: number({ above: 0, below: 1 }, 0.9),
+    warmupSteps: integer(0, 2 ** 31, 0),
+  });
+  if (warmupSteps === 0) return make('scheduleFreeAdamw', { ...read, learningRate });
+  if (typeof learningRate !== 'number') {
+    const label = 'scheduleFreeAdamw.warmupSteps';
+    throw wrongKind('nothing beside a schedule', label, warmupSteps, 'let the schedule rise');
+  }
+  const rise: Schedule = (at) => learningRate * Math.min(1, (at + 1) / warmupSteps);
+  return make('scheduleFreeAdamw', { ...read, learningRate: rise });
+}
+
+const BY_NAME = { sgd, rmsprop, adagrad, adam, adamw, nadam, radam, lion, scheduleFreeAdamw };
 
 /** Names that stand for an optimiser with its defaults. */
 export type OptimizerName = keyof typeof BY_NAME;
@@ -188,10 +317,22 @@ export function resolveOptimizer(given: unknown): Optimizer {
   const optimizer = given as Optimizer | null;
   if (
     typeof optimizer !== 'object' ||
-    typeof optimizer?.learningRate !== 'function' ||
-    typeof optimizer.native !== 'object'
+    typeof optimizer?.native !== 'object' ||
+    !(typeof optimizer.learningRate === 'function' || isMonitored(optimizer.learningRate))
   ) {
     throw wrongKind('an optimizer or the name of one', 'optimizer', given);
   }
   return optimizer;
+}
+
+/**
+ * An optimiser as the core takes it for a model with these parameters.
+ *
+ * @throws RangeError for a group that matches none of them
+ */
+export function nativeOptimizer(
+  { native, groups }: Optimizer,
+  parameters: readonly NativeParameterInfo[],
+): NativeOptimizerConfig {
+  return { ...native, ...nativeGroups(groups, parameters) };
 }

@@ -1,5 +1,8 @@
 /** Learning rates that change with the step: pure functions, step 0 first. */
-import { checkInteger, checkNumber, integer, number, parseOptions } from './validate';
+import { checkInteger, checkNumber, flag, integer, number, oneOf, parseOptions } from './validate';
+
+export { plateau } from './plateau';
+export type { MonitoredSchedule, PlateauOptions, PlateauState } from './plateau';
 
 /** The learning rate of a step; steps count from 0 over all epochs. */
 export type Schedule = (step: number) => number;
@@ -88,5 +91,183 @@ export function cosine(options: CosineOptions): Schedule {
     if (at >= totalSteps) return minimum;
     const progress = (at - warmupSteps) / (totalSteps - warmupSteps);
     return minimum + ((learningRate - minimum) * (1 + Math.cos(Math.PI * progress))) / 2;
+  };
+}
+
+/** Options of {@link polynomial}. */
+export interface PolynomialOptions {
+  /** The highest rate. Required. */
+  learningRate: number;
+  /** Steps until the rate stands at `minimum`, warm-up included. Required. */
+  totalSteps: number;
+  /** 1 is a straight line. Default 1. */
+  power?: number;
+  /** Steps over which the rate rises. Default 0. */
+  warmupSteps?: number;
+  /** The last rate, and that of all further steps. Default 0. */
+  minimum?: number;
+}
+
+/**
+ * A linear rise as in {@link cosine}, then a fall by a power of the part that is left. With
+ * w = warmupSteps: minimum + (learningRate - minimum) · (1 - (s - w) / (totalSteps - w))^power.
+ * Without warm-up and minimum it is PyTorch's `PolynomialLR`.
+ */
+export function polynomial(options: PolynomialOptions): Schedule {
+  const { learningRate, totalSteps, power, warmupSteps, minimum } = parseOptions(
+    'schedules.polynomial',
+    options,
+    {
+      learningRate: rate,
+      totalSteps: integer(1, MAX_STEPS),
+      power: number({ above: 0 }, 1),
+      warmupSteps: integer(0, MAX_STEPS, 0),
+      minimum: number({ min: 0 }, 0),
+    },
+  );
+  checkInteger(warmupSteps, 'schedules.polynomial.warmupSteps', 0, totalSteps);
+  checkNumber(minimum, 'schedules.polynomial.minimum', { min: 0, max: learningRate });
+  return (at) => {
+    if (at < warmupSteps) return (learningRate * (at + 1)) / warmupSteps;
+    if (at >= totalSteps) return minimum;
+    const left = 1 - (at - warmupSteps) / (totalSteps - warmupSteps);
+    return minimum + (learningRate - minimum) * left ** power;
+  };
+}
+
+/** Options of {@link inverseSquareRoot}. */
+export interface InverseSquareRootOptions {
+  /** The highest rate, that of the last step of the warm-up. Required. */
+  learningRate: number;
+  /** Steps over which the rate rises. Required. */
+  warmupSteps: number;
+}
+
+/**
+ * A linear rise, then a fall with the root of the step (Vaswani et al. 2017, equation 3, with the
+ * peak as the unit): learningRate · min(n / w, √(w / n)), n = s + 1 being the number of the step
+ * and w = warmupSteps.
+ */
+export function inverseSquareRoot(options: InverseSquareRootOptions): Schedule {
+  const { learningRate, warmupSteps } = parseOptions('schedules.inverseSquareRoot', options, {
+    learningRate: rate,
+    warmupSteps: integer(1, MAX_STEPS),
+  });
+  return (at) => {
+    const n = at + 1;
+    return learningRate * (n < warmupSteps ? n / warmupSteps : Math.sqrt(warmupSteps / n));
+  };
+}
+
+/** Options of {@link warmRestarts}. */
+export interface WarmRestartsOptions {
+  /** The rate that the first period begins with. Required. */
+  learningRate: number;
+  /** Steps of the first period. Required. */
+  period: number;
+  /** What each period is longer than the one before, a whole number. Default 1. */
+  periodFactor?: number;
+  /** What the rate at the begin of a period is multiplied by from one to the next. Default 1. */
+  peakFactor?: number;
+  /** What a period falls towards. Default 0. */
+  minimum?: number;
+}
+
+/**
+ * Half a cosine wave down, again and again (SGDR; Loshchilov and Hutter 2017). In period k, of
+ * length T = period · periodFactor^k, at its step t:
+ * minimum + (learningRate · peakFactor^k - minimum) · (1 + cos(π t / T)) / 2, where a peak below
+ * the minimum counts as the minimum.
+ */
+export function warmRestarts(options: WarmRestartsOptions): Schedule {
+  const { learningRate, period, periodFactor, peakFactor, minimum } = parseOptions(
+    'schedules.warmRestarts',
+    options,
+    {
+      learningRate: rate,
+      period: integer(1, MAX_STEPS),
+      periodFactor: integer(1, 1000, 1),
+      peakFactor: number({ above: 0, max: 1 }, 1),
+      minimum: number({ min: 0 }, 0),
+    },
+  );
+  checkNumber(minimum, 'schedules.warmRestarts.minimum', { min: 0, max: learningRate });
+  return (at) => {
+    let [cycle, length, within] = [0, period, at];
+    if (periodFactor === 1) {
+      cycle = Math.floor(at / period);
+      within = at - cycle * period;
+    } else {
+      for (; within >= length; cycle++) {
+        within -= length;
+        length *= periodFactor;
+      }
+    }
+    const peak = Math.max(minimum, learningRate * peakFactor ** cycle);
+    return minimum + ((peak - minimum) * (1 + Math.cos((Math.PI * within) / length))) / 2;
+  };
+}
+
+/** Options of {@link oneCycle}. */
+export interface OneCycleOptions {
+  /** The highest rate. Required. */
+  learningRate: number;
+  /** Steps of the cycle; further ones have the last one's rate. Required. */
+  totalSteps: number;
+  /** The share of the steps over which the rate rises. Default 0.3. */
+  warmupFraction?: number;
+  /** The form of rise and fall. Default `cosine`. */
+  anneal?: 'cosine' | 'linear';
+  /** Fall as long as the rise, to the first rate, before the last fall begins. Default false. */
+  threePhase?: boolean;
+  /** The first rate is learningRate / divFactor. Default 25. */
+  divFactor?: number;
+  /** The last rate is the first one / finalDivFactor. Default 1e4. */
+  finalDivFactor?: number;
+}
+
+/**
+ * One rise and one fall ("super-convergence"; Smith and Topin 2018), as PyTorch's `OneCycleLR`
+ * steps it, but for the momentum, which stays as it is.
+ */
+export function oneCycle(options: OneCycleOptions): Schedule {
+  const read = parseOptions('schedules.oneCycle', options, {
+    learningRate: rate,
+    totalSteps: integer(2, MAX_STEPS),
+    warmupFraction: number({ above: 0, below: 1 }, 0.3),
+    anneal: oneOf(['cosine', 'linear'] as const, 'cosine'),
+    threePhase: flag(false),
+    divFactor: number({ min: 1 }, 25),
+    finalDivFactor: number({ min: 1 }, 1e4),
+  });
+  const { learningRate: peak, totalSteps, anneal } = read;
+  const first = peak / read.divFactor;
+  const last = first / read.finalDivFactor;
+  const rise = read.warmupFraction * totalSteps - 1;
+  checkNumber(
+    read.warmupFraction,
+    'schedules.oneCycle.warmupFraction',
+    // The rise must have a step, and so must every fall.
+    { above: 1 / totalSteps, below: read.threePhase ? 0.5 : 1 },
+  );
+  const end = totalSteps - 1;
+  const phases = read.threePhase
+    ? [
+        { until: rise, from: first, to: peak },
+        { until: 2 * rise, from: peak, to: first },
+        { until: end, from: first, to: last },
+      ]
+    : [
+        { until: rise, from: first, to: peak },
+        { until: end, from: peak, to: last },
+      ];
+  return (at) => {
+    if (at >= end) return last;
+    const index = phases.findIndex(({ until }) => at <= until);
+    const { until, from, to } = phases[index]!;
+    const begin = index === 0 ? 0 : phases[index - 1]!.until;
+    const part = (at - begin) / (until - begin);
+    if (anneal === 'linear') return from + (to - from) * part;
+    return to + ((from - to) * (1 + Math.cos(Math.PI * part))) / 2;
   };
 }

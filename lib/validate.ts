@@ -182,6 +182,12 @@ const FOREIGN_NAMES: Record<string, { here: readonly string[]; origin: string }>
   clipnorm: { here: ['clipNorm'], origin: "Keras's name" },
   clipvalue: { here: ['clipValue'], origin: "Keras's name" },
   callbacks: { here: ['onEpoch'], origin: "Keras's name; onBatch and onEpoch are functions" },
+  gradientAccumulationSteps: { here: ['accumulateSteps'], origin: "Keras's name" },
+  lrDecay: { here: ['learningRate'], origin: "PyTorch's name; give a schedule" },
+  decay: { here: ['weightDecay'], origin: 'a common name' },
+  paramGroups: { here: ['groups'], origin: "PyTorch's name" },
+  ema: { here: ['averaging'], origin: 'a common name' },
+  swa: { here: ['averaging'], origin: 'a common name' },
   sampleWeight: { here: ['sampleWeights'], origin: "Keras's name" },
   maxLength: { here: ['length'], origin: 'a common name' },
 };

@@ -19,6 +19,33 @@ export function getWeights(core: ModelCore): Weights {
   );
 }
 
+/** Options of `model.getWeights`. */
+export interface GetWeightsOptions {
+  /** The means that `averaging` of the optimiser keeps, not the parameters. Default false. */
+  averaged?: boolean;
+}
+
+/** Copies of the means of all parameters. */
+export function getAveragedWeights(core: ModelCore): Weights {
+  core.checkReadable();
+  const state = core.training && guardNative(() => core.native.readOptimizer());
+  const average = state?.slots.find(({ name }) => name === 'average');
+  const count = state?.counters.at(-1) ?? 0;
+  if (average === undefined || count === 0) {
+    const advice =
+      average === undefined
+        ? 'set "averaging" on the optimizer of fit'
+        : 'no update was averaged yet; see "start" and "every" of "averaging"';
+    throw wrongValue('a model with averaged weights', 'model.getWeights.averaged', true, advice);
+  }
+  return Object.fromEntries(
+    core.description.parameters.map(({ name, shape }, i) => [
+      name,
+      { data: average.values[i]!, shape: [...shape] },
+    ]),
+  );
+}
+
 /** Sets the parameters that are given; all are checked before any is changed. */
 export function setWeights(core: ModelCore, given: unknown): void {
   core.checkWritable();

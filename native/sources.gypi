@@ -9,6 +9,7 @@
       "native/core/arena.cc",
       "native/core/checks.cc",
       "native/core/config.cc",
+      "native/core/ctc.cc",
       "native/core/dataset.cc",
       "native/core/dense.cc",
       "native/core/dispatch.cc",
@@ -53,6 +54,7 @@
     "test_sources": [
       "native/test/allocation_test.cc",
       "native/test/congestion_test.cc",
+      "native/test/ctc_test.cc",
       "native/test/dataset_test.cc",
       "native/test/dispatch_test.cc",
       "native/test/dropout_kernel_test.cc",

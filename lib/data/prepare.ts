@@ -3,6 +3,7 @@ import { shapeMismatch, wrongKind, wrongValue } from '../errors';
 import type { LossTargets } from '../losses';
 import type { NativeDatasetConfig } from '../native';
 import type { ValueShape } from '../shapes';
+import { readLabelSequences } from './label-sequences';
 import { cutToLengths, readRows } from './rows';
 import type { Rows } from './rows';
 
@@ -64,7 +65,7 @@ function readTargets(given: unknown, shape: DataShape, wanted: LossTargets, name
       given,
       {
         timed: output.timed,
-        features: wanted.labels ? undefined : output.features,
+        features: wanted.labels ? undefined : (wanted.features ?? output.features),
         integers: wanted.labels,
       },
       name,
@@ -106,6 +107,12 @@ function isFlat(value: unknown): boolean {
   return Array.isArray((value as { shape?: unknown }).shape)
     ? (value as { shape: unknown[] }).shape.length === 1
     : false;
+}
+
+function checkLeast({ data }: Rows, least: number, name: string): void {
+  const at = data.findIndex((value) => value < least);
+  if (at < 0) return;
+  throw wrongValue(`numbers of ${least} or more`, `${name} (number ${at})`, data[at]);
 }
 
 function checkWeights(weights: Float32Array, name: string, maskOnly: boolean): void {
@@ -153,8 +160,16 @@ export function prepareArrays(
     if (arrays.y === undefined) {
       throw wrongKind('targets', name, arrays.y);
     }
-    const wanted = readTargets(arrays.y, shape, targets, name);
-    checkAgainst(rows, wanted, output.timed, name);
+    const { blank } = targets;
+    if (blank !== undefined && arrays.mask !== undefined) {
+      throw wrongKind('nothing for label sequences', 'mask', arrays.mask, 'set sampleWeights to 0');
+    }
+    const wanted =
+      blank === undefined
+        ? readTargets(arrays.y, shape, targets, name)
+        : readLabelSequences(arrays.y, rows, output.features, blank, name);
+    if (blank === undefined) checkAgainst(rows, wanted, output.timed, name);
+    if (targets.min !== undefined) checkLeast(wanted, targets.min, name);
     if (targets.labels) config.labels = wanted.data as Int32Array;
     else config.targets = wanted.data as Float32Array;
     config.targetFeatures = wanted.features;
@@ -164,6 +179,9 @@ export function prepareArrays(
       checkWeights(config.mask, 'mask', true);
     }
     if (arrays.sampleWeights !== undefined) {
+      if (blank !== undefined && !isFlat(arrays.sampleWeights)) {
+        throw wrongKind('one number for each sample', 'sampleWeights', arrays.sampleWeights);
+      }
       config.weights = alignToTargets(
         arrays.sampleWeights,
         'sampleWeights',

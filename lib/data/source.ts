@@ -73,7 +73,8 @@ function prepare(
 ): PreparedData {
   if (source.kind === 'arrays') return prepareArrays(source.arrays, core.dataShape, targets);
   const { input, output } = core.dataShape;
-  if (!input.tokens || !output.timed || targets?.labels !== true) {
+  const aligned = targets?.labels === true && targets.blank === undefined;
+  if (!input.tokens || !output.timed || !aligned) {
     throw wrongValue(
       'arrays',
       'data',

@@ -22,12 +22,29 @@ constexpr Named<LossKind> kLosses[] = {
     {"meanSquaredError", LossKind::kMeanSquaredError},
     {"meanAbsoluteError", LossKind::kMeanAbsoluteError},
     {"huber", LossKind::kHuber},
+    {"sparseCategoricalFocalCrossentropy", LossKind::kSparseCategoricalFocal},
+    {"categoricalFocalCrossentropy", LossKind::kCategoricalFocal},
+    {"binaryFocalCrossentropy", LossKind::kBinaryFocal},
+    {"klDivergence", LossKind::kKlDivergence},
+    {"cosine", LossKind::kCosine},
+    {"quantile", LossKind::kQuantile},
+    {"gaussian", LossKind::kGaussian},
+    {"studentT", LossKind::kStudentT},
+    {"negativeBinomial", LossKind::kNegativeBinomial},
+    {"ctc", LossKind::kCtc},
 };
 
 constexpr Named<OptimizerKind> kOptimizers[] = {
-    {"sgd", OptimizerKind::kSgd},
-    {"rmsprop", OptimizerKind::kRmsprop},
-    {"adam", OptimizerKind::kAdam},
+    {"sgd", OptimizerKind::kSgd},     {"rmsprop", OptimizerKind::kRmsprop},
+    {"adam", OptimizerKind::kAdam},   {"adagrad", OptimizerKind::kAdagrad},
+    {"nadam", OptimizerKind::kNadam}, {"radam", OptimizerKind::kRadam},
+    {"lion", OptimizerKind::kLion},   {"scheduleFreeAdamw", OptimizerKind::kScheduleFreeAdam},
+};
+
+constexpr Named<Averaging> kAveragings[] = {
+    {"none", Averaging::kNone},
+    {"ema", Averaging::kExponential},
+    {"swa", Averaging::kEqual},
 };
 
 template <class T, size_t N>
@@ -105,10 +122,15 @@ LossConfig read_loss_config(const Napi::Object& from) {
   config.kind = by_name(kLosses, from, "kind");
   config.from_logits = flag(from, "fromLogits");
   config.delta = number(from, "delta");
+  config.smoothing = number(from, "labelSmoothing");
+  config.gamma = number(from, "gamma");
+  config.class_weights = floats(from.Env(), from.Get("classWeights"), "classWeights");
+  config.blank = integer(from, "blank", 0, kMaxFeatures);
+  config.quantiles = floats(from.Env(), from.Get("quantiles"), "quantiles");
   return config;
 }
 
-OptimizerConfig read_optimizer_config(const Napi::Object& from) {
+OptimizerConfig read_optimizer_config(const Napi::Object& from, size_t parameters) {
   OptimizerConfig config;
   config.kind = by_name(kOptimizers, from, "kind");
   config.momentum = number(from, "momentum");
@@ -121,6 +143,20 @@ OptimizerConfig read_optimizer_config(const Napi::Object& from) {
   config.decay_all = flag(from, "decayAll");
   config.clip_norm = number(from, "clipNorm");
   config.clip_value = number(from, "clipValue");
+  config.momentum_decay = number(from, "momentumDecay");
+  config.initial_accumulator = number(from, "initialAccumulator");
+  config.accumulate = integer(from, "accumulateSteps", 1, kMaxSafeInteger);
+  config.averaging = by_name(kAveragings, from, "averaging");
+  config.average_decay = number(from, "averageDecay");
+  config.average_start = integer(from, "averageStart", 0, kMaxSafeInteger);
+  config.average_every = integer(from, "averageEvery", 1, kMaxSafeInteger);
+  config.rate_factors = doubles(from.Env(), from.Get("rateFactors"), "rateFactors");
+  config.weight_decays = doubles(from.Env(), from.Get("weightDecays"), "weightDecays");
+  for (const std::vector<double>* list : {&config.rate_factors, &config.weight_decays}) {
+    if (!list->empty() && list->size() != parameters) {
+      invalid("Expected a rate factor and a weight decay for each parameter, or none");
+    }
+  }
   return config;
 }
 

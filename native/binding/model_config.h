@@ -13,7 +13,7 @@ namespace ostinato::binding {
 
 NetworkConfig read_network_config(const Napi::Object& from);
 LossConfig read_loss_config(const Napi::Object& from);
-OptimizerConfig read_optimizer_config(const Napi::Object& from);
+OptimizerConfig read_optimizer_config(const Napi::Object& from, size_t parameters);
 
 // NativeDescription of lib/native.ts.
 napi_value describe(napi_env env, const Network& network,

@@ -61,8 +61,7 @@ Batches read_batches(const Call& call, size_t i, const DatasetState& data) {
 }
 
 void check_targets(const DatasetState& data, const LossConfig& loss) {
-  const bool labels = loss.kind == LossKind::kSparseCategoricalCrossentropy;
-  const auto wanted = labels ? Dataset::TargetKind::kLabels : Dataset::TargetKind::kDense;
+  const auto wanted = loss.is_sparse() ? Dataset::TargetKind::kLabels : Dataset::TargetKind::kDense;
   if (data.data.target_kind != wanted) invalid("Expected targets of the kind that the loss takes");
 }
 
@@ -179,7 +178,8 @@ napi_value ModelWrap::write_parameter(const Call& call) {
 napi_value ModelWrap::configure_training(const Call& call) {
   ModelState& model = writable();
   const LossConfig loss = read_loss_config(call.object(0, "loss"));
-  const OptimizerConfig optimizer = read_optimizer_config(call.object(1, "optimizer"));
+  const OptimizerConfig optimizer =
+      read_optimizer_config(call.object(1, "optimizer"), model.network->params().entries().size());
   model.trainer = std::make_unique<Trainer>(model.network, loss, optimizer);
   return nullptr;
 }
@@ -192,18 +192,19 @@ napi_value ModelWrap::read_optimizer(const Call& call) {
   result.Set("steps", static_cast<double>(optimizer.steps()));
   Napi::Array slots = Napi::Array::New(call.env);
   const std::vector<ParamEntry>& entries = model.network->params().entries();
-  for (int i = 0; i < optimizer.slot_count(); ++i) {
+  for (const Optimizer::Slot& from_slot : optimizer.slots()) {
     Napi::Object slot = Napi::Object::New(call.env);
-    slot.Set("name", optimizer.slot_name(i));
+    slot.Set("name", from_slot.name);
     Napi::Array values = Napi::Array::New(call.env);
     for (uint32_t k = 0; k < entries.size(); ++k) {
-      const float* from = optimizer.slot(i) + entries[k].offset;
+      const float* from = from_slot.values + entries[k].offset;
       values.Set(k, Napi::Value(call.env, new_floats(call.env, from, entries[k].size)));
     }
     slot.Set("values", values);
-    slots.Set(static_cast<uint32_t>(i), slot);
+    slots.Set(slots.Length(), slot);
   }
   result.Set("slots", slots);
+  result.Set("counters", Napi::Value(call.env, new_doubles(call.env, optimizer.counters())));
   return result;
 }
 
@@ -215,7 +216,8 @@ napi_value ModelWrap::write_optimizer(const Call& call) {
   const int64_t steps = integer(from, "steps", 0, kMaxSafeInteger);
   const Napi::Array slots = from.Get("slots").As<Napi::Array>();
   const std::vector<ParamEntry>& entries = model.network->params().entries();
-  if (slots.Length() != static_cast<uint32_t>(optimizer.slot_count())) {
+  const std::vector<double> counters = doubles(call.env, from.Get("counters"), "counters");
+  if (slots.Length() != optimizer.slots().size() || counters.size() != Optimizer::kCounters) {
     invalid("Expected the slots of this optimizer");
   }
   // All is read and checked before anything is written.
@@ -223,8 +225,7 @@ napi_value ModelWrap::write_optimizer(const Call& call) {
   for (uint32_t i = 0; i < slots.Length(); ++i) {
     const Napi::Object slot = slots.Get(i).As<Napi::Object>();
     const Napi::Array arrays = slot.Get("values").As<Napi::Array>();
-    if (text(slot, "name") != optimizer.slot_name(static_cast<int>(i)) ||
-        arrays.Length() != entries.size()) {
+    if (text(slot, "name") != optimizer.slots()[i].name || arrays.Length() != entries.size()) {
       invalid("Expected the slots of this optimizer");
     }
     for (uint32_t k = 0; k < entries.size(); ++k) {
@@ -236,11 +237,11 @@ napi_value ModelWrap::write_optimizer(const Call& call) {
   }
   for (size_t i = 0; i < values.size(); ++i) {
     const ParamEntry& entry = entries[i % entries.size()];
-    float* to = optimizer.slot(static_cast<int>(i / entries.size())) + entry.offset;
+    float* to = optimizer.slots()[i / entries.size()].values + entry.offset;
     std::memcpy(to, values[i].data(), values[i].size() * sizeof(float));
   }
-  optimizer.set_steps(steps);
-  model.trainer->set_steps(steps);
+  optimizer.restore(steps, counters);
+  model.trainer->set_steps(optimizer.batches());
   return nullptr;
 }
 
@@ -302,6 +303,9 @@ napi_value ModelWrap::gradients(const Call& call) {
     check_targets(*batch.data, *loss);
   } else if (batch.data->data.target_kind == Dataset::TargetKind::kLabels) {
     invalid("Expected the gradient of the output, or nothing, in the place of targets");
+  } else if (batch.data->data.target_kind == Dataset::TargetKind::kDense &&
+             batch.data->data.target_features != model.network->output_shape().features) {
+    invalid("Expected a gradient of the output's features");
   }
   StateValues state_gradients = read_states(call.env, call[5], model.predictor.states(),
                                             static_cast<int64_t>(batch.samples.size()));

@@ -83,9 +83,11 @@ void check_targets(const Dataset& data, const ValueShape& output) {
              (data.target_timed ? "every step" : "whole samples"));
   }
   const bool labels = data.target_kind == Dataset::TargetKind::kLabels;
-  if (!labels && data.target_features != output.features) {
+  // How many predictions a target has is the loss's business, and checked there.
+  if (!labels && (data.target_features < 1 || output.features % data.target_features != 0)) {
     mismatch("Expected targets of " + text(output.features) +
-             " features, as the model's output has, but received " + text(data.target_features));
+             " features, as the model's output has, or a divisor of it, but received " +
+             text(data.target_features));
   }
   if (labels && data.targets_are_inputs && !data.tokens) {
     mismatch("Expected token ids for inputs that serve as labels but received features");
@@ -167,6 +169,7 @@ void Batch::assemble_inputs(const Dataset& data, const int32_t* samples, int64_t
 
 void Batch::assemble_targets(const Dataset& data, const int32_t* samples, bool output_timed) {
   const int64_t rows = output_timed ? geometry_.rows() : geometry_.batch();
+  if (output_timed) targets_.geometry = &geometry_;
   const bool labels = data.target_kind == Dataset::TargetKind::kLabels;
   const std::vector<int32_t>& label =
       data.targets_are_inputs ? data.input_tokens : data.target_labels;

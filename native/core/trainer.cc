@@ -11,6 +11,27 @@ namespace {
 
 const StateValues kZeros;
 
+// The parameters at which a batch's gradient is taken, put back unless an update was made of it.
+class GradientPoint {
+ public:
+  GradientPoint(Optimizer& optimizer, ParamTable& params, int threads)
+      : optimizer_(optimizer), params_(params), threads_(threads) {
+    optimizer.begin(params, threads);
+  }
+  ~GradientPoint() {
+    if (!left_) optimizer_.abandon(params_, threads_);
+  }
+  GradientPoint(const GradientPoint&) = delete;
+  GradientPoint& operator=(const GradientPoint&) = delete;
+  void leave() { left_ = true; }
+
+ private:
+  Optimizer& optimizer_;
+  ParamTable& params_;
+  int threads_;
+  bool left_ = false;
+};
+
 }  // namespace
 
 Trainer::Trainer(std::shared_ptr<Network> network, const LossConfig& loss,
@@ -25,6 +46,8 @@ StepResult Trainer::step(const Dataset& data, const int32_t* samples, int64_t co
                          const std::atomic<bool>* cancel) {
   batch_.assemble(data, samples, count, network_->output_shape().timed);
   executor_.set_initial_states(carry_state ? carried_ : kZeros, count);
+  ParamTable& params = network_->params();
+  GradientPoint point(optimizer_, params, threads);
 
   RunOptions options;
   options.threads = threads;
@@ -46,9 +69,10 @@ StepResult Trainer::step(const Dataset& data, const int32_t* samples, int64_t co
   // The last moment at which the parameters are still those of the step before.
   if (cancel != nullptr && cancel->load(std::memory_order_relaxed)) throw Cancelled();
   result.gradient_norm =
-      optimizer_.update(network_->params(), learning_rate, threads, !update_diverged);
+      optimizer_.update(params, learning_rate, threads, !update_diverged, result.loss.count);
   result.diverged = result.diverged || !std::isfinite(result.gradient_norm);
   if (result.diverged && !update_diverged) return result;
+  point.leave();
   if (carry_state) executor_.get_final_states(carried_);
   ++steps_;
   return result;

@@ -1,4 +1,4 @@
-// Whole training steps: batch, forward, loss, backward, update.
+// Whole training steps: batch, forward, loss, backward, update (or a part of one).
 #pragma once
 
 #include <atomic>
@@ -32,7 +32,7 @@ class Trainer {
                   const std::atomic<bool>* cancel);
 
   Optimizer& optimizer() { return optimizer_; }
-  int64_t steps() const { return steps_; }  // counts masks of dropout too
+  int64_t steps() const { return steps_; }  // batches; counts masks of dropout too
   void set_steps(int64_t steps) { steps_ = steps; }
   // Carried states; empty before the first carried step, and to begin anew.
   StateValues& carried() { return carried_; }

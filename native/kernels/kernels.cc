@@ -74,6 +74,8 @@ const Kernels table = {
     .optimize = optimize,
     .add = add,
     .scale = scale,
+    .add_scaled = add_scaled,
+    .mix = mix,
     .sum_squares = sum_squares,
 };
 

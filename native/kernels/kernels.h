@@ -14,6 +14,8 @@
 
 #include <cstdint>
 
+#include "kernels/training_args.h"
+
 namespace ostinato {
 
 // Leading dimensions of feature rows are multiples of this many floats (one cache line), on every
@@ -270,65 +272,6 @@ struct LayerNormParamGradArgs {
   float* dbeta;  // or null
 };
 
-enum class LossKind : int32_t {
-  kSparseCategoricalCrossentropy,
-  kCategoricalCrossentropy,
-  kBinaryCrossentropy,
-  kMeanSquaredError,
-  kMeanAbsoluteError,
-  kHuber,
-};
-
-// Loss of each row of predictions and its gradient. A row's loss is: cross-entropy over the
-// columns; for the others the mean over the columns.
-//   loss[row]  = row loss (unweighted)
-//   dx[row, :] = d(row loss)/dx * scale[row]     (dx may alias x; null: no gradient)
-// A row of scale 0 does not count: its gradient is 0 whatever it holds, NaN included. NaN anywhere
-// in a row of logits makes its loss NaN and `correct` 0. Labels lie in [0, cols), also of such
-// rows. from_logits: softmax (categorical) or sigmoid (binary) is fused into the loss; otherwise x
-// holds probabilities, clamped to [1e-7, 1 - 1e-7] inside the logarithm as Keras does.
-struct LossArgs {
-  LossKind kind;
-  bool from_logits;
-  float delta;  // Huber
-  int64_t rows, cols;
-  const float* x;
-  int64_t x_ld;
-  const int32_t* labels;  // sparse: [rows]
-  const float* targets;   // otherwise [rows, cols] with targets_ld
-  int64_t targets_ld;
-  const float* scale;  // [rows], read only with dx
-  float* loss;         // [rows]
-  int32_t* correct;    // [rows] 1 where the arg max is the label's (categorical losses), or null
-  float* dx;
-  int64_t dx_ld;
-};
-
-enum class OptimizerKind : int32_t { kSgd, kRmsprop, kAdam };
-
-// One update of n parameters. Equations as PyTorch's. `gradient_scale` (from clipping by norm)
-// multiplies every gradient first, then `clip_value` (0: off) clamps it.
-//   SGD:     m = momentum m + g; p -= lr * (nesterov ? g + momentum m : m)   (momentum 0: p -= lr
-//   g) RMSprop: v = rho v + (1 - rho) g^2; p -= lr g / (sqrt(v) + epsilon), momentum as above Adam:
-//   decoupled weight decay first: p *= 1 - lr * weight_decay (0 for Adam), then
-//            m, v, p -= lr * (m / bias1) / (sqrt(v / bias2) + epsilon)
-// For SGD and RMSprop weight_decay is L2: g += weight_decay * p.
-struct OptimizerArgs {
-  OptimizerKind kind;
-  int64_t n;
-  float* p;
-  const float* g;
-  float* m;  // first slot (SGD momentum, Adam m, RMSprop momentum), or null when unused
-  float* v;  // second slot (RMSprop, Adam), or null
-  float learning_rate, weight_decay, gradient_scale, clip_value;
-  float momentum;
-  bool nesterov;
-  float rho;           // RMSprop
-  float beta1, beta2;  // Adam
-  float bias1, bias2;  // 1 - beta1^t, 1 - beta2^t
-  float epsilon;
-};
-
 struct Kernels {
   const char* name;         // "avx2"
   int64_t width;            // V
@@ -356,6 +299,10 @@ struct Kernels {
   void (*optimize)(const OptimizerArgs&) noexcept;
   void (*add)(float* dst, const float* src, int64_t n) noexcept;  // dst += src
   void (*scale)(float* dst, float factor, int64_t n) noexcept;    // dst *= factor
+  // dst += factor * src
+  void (*add_scaled)(float* dst, const float* src, float factor, int64_t n) noexcept;
+  // dst += factor * (src - dst)
+  void (*mix)(float* dst, const float* src, float factor, int64_t n) noexcept;
   double (*sum_squares)(const float* x, int64_t n) noexcept;  // fixed order, accumulated in double
 };
 

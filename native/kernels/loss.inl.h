@@ -1,10 +1,13 @@
-// Losses of rows with their gradients. Categorical ones are in crossentropy.inl.h; here are those
-// that are a mean over columns of a function of one prediction and one target.
+// Losses of rows with their gradients. Categorical ones are in crossentropy.inl.h and focal.inl.h,
+// likelihoods in likelihood.inl.h; here are those that are a mean over columns of a function of one
+// prediction and one target, and the cosine.
 #pragma once
 
 #include "kernels/columns.inl.h"
 #include "kernels/crossentropy.inl.h"
+#include "kernels/focal.inl.h"
 #include "kernels/kernels.h"
+#include "kernels/likelihood.inl.h"
 #include "simd/math.h"
 #include "simd/vec.h"
 
@@ -29,11 +32,45 @@ OSTINATO_INLINE Term binary_logits_term(Vf x, Vf t) {
 }
 
 // The same from probabilities. 1 - p is exact from p = 1/2 on, so it has a clamp of its own.
-OSTINATO_INLINE Term binary_probabilities_term(Vf p, Vf t) {
-  const Vf q = set1(1.0f) - p, rest = set1(1.0f) - t;
+// `rest` is 1 - t, both times their class's weight.
+OSTINATO_INLINE Term binary_probabilities_term(Vf p, Vf t, Vf rest) {
+  const Vf q = set1(1.0f) - p;
   const Vf value = t * log(clamp_probability(p)) + rest * log(clamp_probability(q));
   return {-value, rest * clamped_log_derivative(q) - t * clamped_log_derivative(p)};
 }
+
+// ln(1 + e^x) of a sure prediction with its digits, as above.
+OSTINATO_INLINE Vf softplus(Vf x) {
+  const Vf one = set1(1.0f);
+  const Vf e = exp(-abs(x));
+  const Vf w = one + e;
+  return max(zero(), x) + (log(w) + (e - (w - one)) / w);  // x second: NaN passes
+}
+
+// The binary loss with weights of the two classes: w1 t softplus(-x) + w0 (1 - t) softplus(x).
+struct WeightedBinary {
+  Vf w0, w1;
+  OSTINATO_INLINE Term operator()(Vf x, Vf t) const {
+    const Vf of_one = w1 * t, of_zero = w0 * (set1(1.0f) - t);
+    const Vf value = of_one * softplus(-x) + of_zero * softplus(x);
+    return {value, of_zero * sigmoid(x) - of_one * sigmoid(-x)};
+  }
+};
+
+// Times m^gamma, m being the probability of what is wrong, t (1 - p) + (1 - t) p. With b the plain
+// loss the derivative is m^gamma (gamma (1 - 2t) p (1 - p) / m b + b').
+struct BinaryFocal {
+  Vf w0, w1, gamma;
+  OSTINATO_INLINE Term operator()(Vf x, Vf t) const {
+    const Vf one = set1(1.0f);
+    const Vf rest = one - t, p = sigmoid(x), q = sigmoid(-x);
+    const Vf plain = t * softplus(-x) + rest * softplus(x);
+    const Vf wrong = max(set1(kLeastRest), t * q + rest * p);
+    const Vf power = (w1 * t + w0 * rest) * exp(gamma * log(wrong));
+    const Vf change = gamma * (rest - t) * (p * q / wrong) * plain;
+    return {power * plain, power * (change + (rest * p - t * q))};
+  }
+};
 
 OSTINATO_INLINE Term squared_term(Vf x, Vf t) {
   const Vf error = x - t;
@@ -73,17 +110,107 @@ OSTINATO_INLINE float mean_row(const LossArgs& args, int64_t row, float scale, f
   return reduce_add(sums) / n;
 }
 
+// 1 - cos(x, t). Norms below 1e-8 count as 1e-8, as in PyTorch's cosine_similarity.
+inline float cosine_row(const LossArgs& args, int64_t row, float scale, float* dx) {
+  const float* x = args.x + row * args.x_ld;
+  const float* t = args.targets + row * args.targets_ld;
+  Vf products = zero(), squares_x = zero(), squares_t = zero();
+  for_columns(args.cols, [&](int64_t j, auto lanes) {
+    const Vf xj = lanes.load(x + j), tj = lanes.load(t + j);
+    products = fma(xj, tj, products);
+    squares_x = fma(xj, xj, squares_x);
+    squares_t = fma(tj, tj, squares_t);
+  });
+  constexpr double kLeast = 1e-8;
+  const double norm_x = std::sqrt(static_cast<double>(reduce_add(squares_x)));
+  const double norm_t = std::sqrt(static_cast<double>(reduce_add(squares_t)));
+  const double length_x = norm_x < kLeast ? kLeast : norm_x;
+  const double length_t = norm_t < kLeast ? kLeast : norm_t;
+  const double cosine = static_cast<double>(reduce_add(products)) / (length_x * length_t);
+  if (dx != nullptr) {
+    const Vf of_t = set1(static_cast<float>(-scale / (length_x * length_t)));
+    const double pull = norm_x < kLeast ? 0.0 : cosine * scale / (length_x * length_x);
+    const Vf of_x = set1(static_cast<float>(pull));
+    for_columns(args.cols, [&](int64_t j, auto lanes) {
+      lanes.store(dx + j, fma(of_x, lanes.load(x + j), of_t * lanes.load(t + j)));
+    });
+  }
+  return static_cast<float>(1.0 - cosine);
+}
+
+// The pinball loss of R. Koenker, G. Bassett, "Regression quantiles", Econometrica 46(1), 1978:
+// with e = t - x, q e where it is positive and (q - 1) e where not; the mean over all predictions.
+inline float quantile_row(const LossArgs& args, int64_t row, float scale, float* dx) {
+  const float* t = args.targets + row * args.targets_ld;
+  const int64_t features = args.cols / args.quantile_count;
+  const auto n = static_cast<float>(args.cols);
+  const Vf factor = set1(scale / n);
+  Vf sums = zero();
+  for (int64_t i = 0; i < args.quantile_count; ++i) {
+    const float* x = args.x + row * args.x_ld + i * features;
+    const Vf above = set1(args.quantiles[i]), below = set1(args.quantiles[i] - 1.0f);
+    for_columns(features, [&](int64_t j, auto lanes) {
+      const Vf error = lanes.load(t + j) - lanes.load(x + j);
+      // At 0 and for NaN the error itself.
+      const Vf slope = select(gt(error, zero()), above, select(lt(error, zero()), below, error));
+      sums = sums + lanes.keep(slope * error, zero());
+      if (dx != nullptr) lanes.store(dx + i * features + j, -slope * factor);
+    });
+  }
+  return reduce_add(sums) / n;
+}
+
+inline float binary_row(const LossArgs& args, int64_t row, float scale, float* dx) {
+  const float* weights = args.class_weights;
+  const Vf w0 = set1(weights == nullptr ? 1.0f : weights[0]);
+  const Vf w1 = set1(weights == nullptr ? 1.0f : weights[1]);
+  const Vf rest = set1(1.0f - args.smoothing), half = set1(0.5f * args.smoothing);
+  if (args.kind == LossKind::kBinaryFocal) {
+    return mean_row(args, row, scale, dx, BinaryFocal{w0, w1, set1(args.gamma)});
+  }
+  const bool smooth = args.smoothing != 0.0f;
+  if (!args.from_logits) {
+    return mean_row(args, row, scale, dx, [=](Vf x, Vf t) {
+      const Vf target = smooth ? fma(rest, t, half) : t;
+      return binary_probabilities_term(x, w1 * target, w0 * (set1(1.0f) - target));
+    });
+  }
+  if (weights == nullptr && !smooth) {
+    return mean_row(args, row, scale, dx, [](Vf x, Vf t) { return binary_logits_term(x, t); });
+  }
+  return mean_row(args, row, scale, dx, [=](Vf x, Vf t) {
+    return WeightedBinary{w0, w1}(x, smooth ? fma(rest, t, half) : t);
+  });
+}
+
 inline float loss_row(const LossArgs& args, int64_t row, float scale, float* dx) {
   switch (args.kind) {
     case LossKind::kSparseCategoricalCrossentropy:
+      mark_correct(args, row);
+      return sparse_row(args, row, scale, dx);
     case LossKind::kCategoricalCrossentropy:
-      return categorical_row(args, row, scale, dx);
+    case LossKind::kKlDivergence:
+      mark_correct(args, row);
+      return dense_row(args, row, scale, dx);
+    case LossKind::kSparseCategoricalFocal:
+    case LossKind::kCategoricalFocal:
+      mark_correct(args, row);
+      return categorical_focal_row(args, row, scale, dx);
     case LossKind::kBinaryCrossentropy:
-      return args.from_logits ? mean_row(args, row, scale, dx,
-                                         [](Vf x, Vf t) { return binary_logits_term(x, t); })
-                              : mean_row(args, row, scale, dx, [](Vf x, Vf t) {
-                                  return binary_probabilities_term(x, t);
-                                });
+    case LossKind::kBinaryFocal:
+      return binary_row(args, row, scale, dx);
+    case LossKind::kCosine:
+      return cosine_row(args, row, scale, dx);
+    case LossKind::kQuantile:
+      return quantile_row(args, row, scale, dx);
+    case LossKind::kGaussian:
+      return likelihood_row<2>(args, row, scale, dx, gaussian);
+    case LossKind::kStudentT:
+      return likelihood_row<3>(args, row, scale, dx, student_t);
+    case LossKind::kNegativeBinomial:
+      return likelihood_row<2>(args, row, scale, dx, negative_binomial);
+    case LossKind::kCtc:
+      break;
     case LossKind::kMeanSquaredError:
       return mean_row(args, row, scale, dx, [](Vf x, Vf t) { return squared_term(x, t); });
     case LossKind::kMeanAbsoluteError:

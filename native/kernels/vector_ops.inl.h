@@ -19,6 +19,21 @@ inline void scale(float* dst, float factor, int64_t n) noexcept {
   for_columns(n, [&](int64_t j, auto lanes) { lanes.store(dst + j, lanes.load(dst + j) * f); });
 }
 
+inline void add_scaled(float* dst, const float* src, float factor, int64_t n) noexcept {
+  const Vf f = set1(factor);
+  for_columns(n, [&](int64_t j, auto lanes) {
+    lanes.store(dst + j, fma(f, lanes.load(src + j), lanes.load(dst + j)));
+  });
+}
+
+inline void mix(float* dst, const float* src, float factor, int64_t n) noexcept {
+  const Vf f = set1(factor);
+  for_columns(n, [&](int64_t j, auto lanes) {
+    const Vf a = lanes.load(dst + j);
+    lanes.store(dst + j, fma(f, lanes.load(src + j) - a, a));
+  });
+}
+
 // Element i goes to partial sum i mod 16, and the sums are added pairwise: the same order, hence
 // the same bits, on every instruction set. The square of a float is exact in double.
 inline double sum_squares(const float* x, int64_t n) noexcept {

@@ -7,7 +7,24 @@
 //            p -= lr (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + epsilon)
 //            (Kingma and Ba, arXiv:1412.6980)
 //   AdamW    p *= 1 - lr decay, then Adam        (Loshchilov and Hutter, arXiv:1711.05101)
-// These are PyTorch's equations.
+//   Adagrad  g += decay p (L2); v += g^2; p -= lr g / (sqrt(v) + epsilon)      (Duchi et al., 2011)
+//   NAdam    p *= 1 - lr decay; mu_t = beta1 (1 - 0.96^(t momentum_decay) / 2); with m and v of
+//   Adam
+//            p -= lr ((1 - mu_t) g / (1 - mu_1 .. mu_t) + mu_{t+1} m / (1 - mu_1 .. mu_{t+1}))
+//                 / (sqrt(v / (1 - beta2^t)) + epsilon)                     (Dozat, 2016)
+//   RAdam    p *= 1 - lr decay; rho_inf = 2 / (1 - beta2) - 1,
+//            rho = rho_inf - 2 t beta2^t / (1 - beta2^t); p -= lr m / (1 - beta1^t) u with u = 1
+//            for rho <= 5, else r sqrt(1 - beta2^t) / (sqrt(v) + epsilon), where r^2 = (rho - 4)
+//            (rho - 2) rho_inf / ((rho_inf - 4) (rho_inf - 2) rho)
+//                                                                   (Liu et al., arXiv:1908.03265)
+//   Lion     p *= 1 - lr decay; p -= lr sign(beta1 m + (1 - beta1) g); m = beta2 m + (1 - beta2) g
+//                                                                   (Chen et al., arXiv:2302.06675)
+//   Schedule-free AdamW: g is taken at y = (1 - beta1) z + beta1 x, x being the parameter that is
+//            seen; v as Adam; z -= lr (g / (sqrt(v / (1 - beta2^t)) + epsilon) + decay y);
+//            x += c (z - x), c = w_t / (w_1 + ... + w_t), w_t = (largest lr of 1 .. t)^2
+//                                                                   (Defazio et al.,
+//                                                                   arXiv:2405.15682)
+// These are PyTorch's equations, where it has the method.
 #pragma once
 
 #include <algorithm>
@@ -22,7 +39,17 @@
 
 namespace ostinato::reference {
 
-enum class OptimizerKind { kSgd, kRmsprop, kAdam, kAdamw };
+enum class OptimizerKind {
+  kSgd,
+  kRmsprop,
+  kAdam,
+  kAdamw,
+  kAdagrad,
+  kNadam,
+  kRadam,
+  kLion,
+  kScheduleFreeAdamw,
+};
 
 struct OptimizerConfig {
   OptimizerKind kind = OptimizerKind::kAdam;
@@ -32,17 +59,20 @@ struct OptimizerConfig {
   double rho = 0.9;       // RMSprop
   double beta1 = 0.9;     // Adam, AdamW
   double beta2 = 0.999;
-  double epsilon = 1e-8;      // RMSprop, Adam, AdamW
-  double weight_decay = 0.0;  // SGD, RMSprop: L2; AdamW: decoupled; Adam: none
-  double clip_norm = 0.0;     // 0: off
-  double clip_value = 0.0;    // 0: off
+  double epsilon = 1e-8;             // RMSprop, Adam, AdamW
+  double weight_decay = 0.0;         // SGD, RMSprop, Adagrad: L2; Adam: none; others: decoupled
+  double clip_norm = 0.0;            // 0: off
+  double clip_value = 0.0;           // 0: off
+  double momentum_decay = 0.004;     // NAdam
+  double initial_accumulator = 0.0;  // Adagrad
 };
 
 struct Parameter {
   std::string name;
   Vector value;
   Vector gradient;
-  bool decays = true;  // false excludes it from weight decay: biases and norms, as a rule
+  bool decays = true;        // false excludes it from weight decay: biases and norms, as a rule
+  double rate_factor = 1.0;  // of the learning rate
 };
 
 // The Euclidean norm of all gradients together.
@@ -68,12 +98,17 @@ class Optimizer {
   // clamped to ±clip_value. The parameters must be the same in every call.
   void step(std::vector<Parameter>& parameters) {
     if (slots_.empty()) {
-      for (const Parameter& parameter : parameters) slots_.push_back(Slots(parameter.value.size()));
+      for (const Parameter& parameter : parameters) {
+        slots_.push_back(Slots(parameter.value, config_.initial_accumulator));
+      }
     }
     expect_size("parameters", parameters.size(), slots_.size());
     const double scale = clip_scale(global_norm(parameters), config_.clip_norm);
     const double rate = learning_rate(config_.schedule, updates_);
     ++updates_;
+    momentum_product_ *= momentum(updates_);
+    largest_rate_ = std::max(largest_rate_, rate);
+    weight_sum_ += largest_rate_ * largest_rate_;
     for (size_t i = 0; i < parameters.size(); ++i) {
       Parameter& parameter = parameters[i];
       expect_size(parameter.name, parameter.gradient.size(), parameter.value.size());
@@ -82,8 +117,8 @@ class Optimizer {
         if (config_.clip_value > 0.0) {
           g = std::clamp(g, -config_.clip_value, config_.clip_value);
         }
-        update(rate, parameter.decays ? config_.weight_decay : 0.0, g, parameter.value[j],
-               slots_[i].m.at(j), slots_[i].v.at(j));
+        update(rate * parameter.rate_factor, parameter.decays ? config_.weight_decay : 0.0, g,
+               parameter.value[j], slots_[i].m.at(j), slots_[i].v.at(j), slots_[i].z.at(j));
       }
     }
   }
@@ -92,12 +127,38 @@ class Optimizer {
 
  private:
   struct Slots {
-    explicit Slots(size_t size) : m(size, 0.0), v(size, 0.0) {}
-    Vector m, v;
+    Slots(const Vector& values, double accumulator)
+        : m(values.size(), 0.0), v(values.size(), accumulator), z(values) {}
+    Vector m, v, z;
   };
 
-  // One number p with gradient g and slots m and v.
-  void update(double rate, double decay, double g, double& p, double& m, double& v) const {
+  // NAdam's mu_t.
+  double momentum(int64_t t) const {
+    const double decayed = std::pow(0.96, static_cast<double>(t) * config_.momentum_decay);
+    return config_.beta1 * (1.0 - 0.5 * decayed);
+  }
+
+  // What RAdam divides its step by in place of the root of a mean square.
+  double rectified(double v) const {
+    const double t = static_cast<double>(updates_), power = std::pow(config_.beta2, t);
+    const double most = 2.0 / (1.0 - config_.beta2) - 1.0;
+    const double rho = most - 2.0 * t * power / (1.0 - power);
+    if (rho <= 5.0) return 1.0;
+    const double r =
+        std::sqrt((rho - 4.0) * (rho - 2.0) * most / ((most - 4.0) * (most - 2.0) * rho));
+    return (std::sqrt(v) + config_.epsilon) / (r * std::sqrt(1.0 - power));
+  }
+
+  // One number p with gradient g and slots m, v and z.
+  void update(double rate, double decay, double g, double& p, double& m, double& v,
+              double& z) const {
+    const double t = static_cast<double>(updates_);
+    const double bias1 = 1.0 - std::pow(config_.beta1, t);
+    const double bias2 = 1.0 - std::pow(config_.beta2, t);
+    const auto move_moments = [&] {
+      m = config_.beta1 * m + (1.0 - config_.beta1) * g;
+      v = config_.beta2 * v + (1.0 - config_.beta2) * g * g;
+    };
     switch (config_.kind) {
       case OptimizerKind::kSgd:
         g += decay * p;
@@ -114,12 +175,41 @@ class Optimizer {
         p *= 1.0 - rate * decay;
         [[fallthrough]];
       case OptimizerKind::kAdam: {
-        m = config_.beta1 * m + (1.0 - config_.beta1) * g;
+        move_moments();
+        p -= rate * (m / bias1) / (std::sqrt(v / bias2) + config_.epsilon);
+        break;
+      }
+      case OptimizerKind::kAdagrad:
+        g += decay * p;
+        v += g * g;
+        p -= rate * g / (std::sqrt(v) + config_.epsilon);
+        break;
+      case OptimizerKind::kNadam: {
+        p *= 1.0 - rate * decay;
+        move_moments();
+        const double now = momentum(updates_), next = momentum(updates_ + 1);
+        const double direction = (1.0 - now) * g / (1.0 - momentum_product_) +
+                                 next * m / (1.0 - momentum_product_ * next);
+        p -= rate * direction / (std::sqrt(v / bias2) + config_.epsilon);
+        break;
+      }
+      case OptimizerKind::kRadam:
+        p *= 1.0 - rate * decay;
+        move_moments();
+        p -= rate * (m / bias1) / rectified(v);
+        break;
+      case OptimizerKind::kLion: {
+        p *= 1.0 - rate * decay;
+        const double mixed = config_.beta1 * m + (1.0 - config_.beta1) * g;
+        p -= rate * (mixed > 0.0 ? 1.0 : mixed < 0.0 ? -1.0 : 0.0);
+        m = config_.beta2 * m + (1.0 - config_.beta2) * g;
+        break;
+      }
+      case OptimizerKind::kScheduleFreeAdamw: {
+        const double y = (1.0 - config_.beta1) * z + config_.beta1 * p;
         v = config_.beta2 * v + (1.0 - config_.beta2) * g * g;
-        const double t = static_cast<double>(updates_);
-        const double m_hat = m / (1.0 - std::pow(config_.beta1, t));
-        const double v_hat = v / (1.0 - std::pow(config_.beta2, t));
-        p -= rate * m_hat / (std::sqrt(v_hat) + config_.epsilon);
+        z -= rate * (g / (std::sqrt(v / bias2) + config_.epsilon) + decay * y);
+        p += largest_rate_ * largest_rate_ / weight_sum_ * (z - p);
         break;
       }
     }
@@ -128,6 +218,8 @@ class Optimizer {
   OptimizerConfig config_;
   std::vector<Slots> slots_;
   int64_t updates_ = 0;
+  double momentum_product_ = 1.0;                 // NAdam
+  double largest_rate_ = 0.0, weight_sum_ = 0.0;  // schedule-free
 };
 
 }  // namespace ostinato::reference

@@ -91,6 +91,54 @@ TEST(Allocations, NoneInSteadyStateTraining) {
   }
 }
 
+TEST(Allocations, NoneWithAccumulationAveragesAndAScheduleFreeMethod) {
+  const Dataset data = language_data(16, 24);
+  const std::vector<int32_t> samples = all_samples(data);
+  for (const int threads : kThreads) {
+    OptimizerConfig optimizer;
+    optimizer.kind = OptimizerKind::kScheduleFreeAdam;
+    optimizer.accumulate = 2;
+    optimizer.averaging = Averaging::kExponential;
+    Trainer trainer(language_model(*available_kernels().back(), 64), language_loss(), optimizer);
+    const auto step = [&] {
+      trainer.step(data, samples.data(), 16, 0.01, false, false, threads, nullptr);
+    };
+    for (int i = 0; i < 2; ++i) step();
+    EXPECT_EQ(allocations_of([&] {
+                for (int i = 0; i < 4; ++i) step();
+              }),
+              0)
+        << threads << " threads";
+  }
+}
+
+TEST(Allocations, NoneInTheLossOfSequences) {
+  Dataset data = language_data(8, 24);
+  // Labels of a third of the steps, blanks after them.
+  data.targets_are_inputs = false;
+  data.target_labels.assign(8 * 25, 0);
+  for (size_t i = 0; i < data.target_offset.size(); ++i) {
+    data.target_offset[i] = static_cast<int64_t>(24 * i);
+    for (int64_t t = 0; t < 8; ++t)
+      data.target_labels[24 * i + t] = 1 + static_cast<int32_t>(t % 3);
+  }
+  const std::vector<int32_t> samples = all_samples(data);
+  for (const int threads : kThreads) {
+    LossConfig ctc;
+    ctc.kind = LossKind::kCtc;
+    Trainer trainer(language_model(*available_kernels().back(), 64), ctc, OptimizerConfig{});
+    const auto step = [&] {
+      trainer.step(data, samples.data(), 8, 0.01, false, false, threads, nullptr);
+    };
+    for (int i = 0; i < 2; ++i) step();
+    EXPECT_EQ(allocations_of([&] {
+                for (int i = 0; i < 4; ++i) step();
+              }),
+              0)
+        << threads << " threads";
+  }
+}
+
 TEST(Allocations, NoneInSteadyStateTrainingWithCheckpoints) {
   Dataset full = language_data(16, 24), ragged = language_data(16, 24);
   reference::RandomSource random(3);

@@ -19,6 +19,8 @@ constexpr double kDelta = 0.75;
 struct LossCase {
   LossKind kind;
   bool from_logits;
+  float smoothing = 0.0f;
+  bool weighted = false;
 };
 constexpr LossCase kCases[] = {
     {LossKind::kSparseCategoricalCrossentropy, true},
@@ -30,27 +32,54 @@ constexpr LossCase kCases[] = {
     {LossKind::kMeanSquaredError, false},
     {LossKind::kMeanAbsoluteError, false},
     {LossKind::kHuber, false},
+    {LossKind::kSparseCategoricalCrossentropy, true, 0.0f, true},
+    {LossKind::kSparseCategoricalCrossentropy, true, 0.2f},
+    {LossKind::kSparseCategoricalCrossentropy, true, 0.2f, true},
+    {LossKind::kSparseCategoricalCrossentropy, false, 0.2f, true},
+    {LossKind::kCategoricalCrossentropy, true, 0.2f},
+    {LossKind::kCategoricalCrossentropy, true, 0.2f, true},
+    {LossKind::kCategoricalCrossentropy, false, 0.2f, true},
+    {LossKind::kBinaryCrossentropy, true, 0.2f, true},
+    {LossKind::kBinaryCrossentropy, true, 0.2f},
+    {LossKind::kBinaryCrossentropy, false, 0.2f, true},
+    {LossKind::kSparseCategoricalFocal, true},
+    {LossKind::kSparseCategoricalFocal, true, 0.0f, true},
+    {LossKind::kCategoricalFocal, true, 0.0f, true},
+    {LossKind::kBinaryFocal, true},
+    {LossKind::kBinaryFocal, true, 0.0f, true},
+    {LossKind::kKlDivergence, true},
+    {LossKind::kKlDivergence, false},
+    {LossKind::kCosine, false},
+    {LossKind::kQuantile, false},
+    {LossKind::kGaussian, false},
+    {LossKind::kStudentT, false},
+    {LossKind::kNegativeBinomial, false},
 };
 
 bool is_sparse(const LossCase& which) {
-  return which.kind == LossKind::kSparseCategoricalCrossentropy;
+  return which.kind == LossKind::kSparseCategoricalCrossentropy ||
+         which.kind == LossKind::kSparseCategoricalFocal;
 }
 bool is_categorical(const LossCase& which) {
-  return is_sparse(which) || which.kind == LossKind::kCategoricalCrossentropy;
+  return is_sparse(which) || which.kind == LossKind::kCategoricalCrossentropy ||
+         which.kind == LossKind::kCategoricalFocal || which.kind == LossKind::kKlDivergence;
+}
+bool is_binary(const LossCase& which) {
+  return which.kind == LossKind::kBinaryCrossentropy || which.kind == LossKind::kBinaryFocal;
 }
 
-reference::RowLoss reference_row(const LossCase& which, const reference::Vector& x,
-                                 const reference::Vector& t) {
-  if (is_categorical(which)) return reference::categorical_row(which.from_logits, x, t);
-  if (which.kind == LossKind::kBinaryCrossentropy) {
-    return reference::binary_row(which.from_logits, x, t);
-  }
-  const auto kind =
-      which.kind == LossKind::kMeanSquaredError    ? reference::LossKind::kMeanSquaredError
-      : which.kind == LossKind::kMeanAbsoluteError ? reference::LossKind::kMeanAbsoluteError
-                                                   : reference::LossKind::kHuber;
-  return reference::regression_row({kind, false, kDelta}, x, t);
+reference::LossConfig reference_config(const LossCase& which) {
+  return {static_cast<reference::LossKind>(static_cast<int>(which.kind)),
+          which.from_logits,
+          kDelta,
+          which.smoothing,
+          1.5,
+          {},
+          {0.1, 0.5, 0.8}};
 }
+
+// Predictions for each target.
+size_t share_of(const LossCase& which) { return reference_config(which).predictions_per_target(); }
 
 // Predictions, targets and results of one call.
 struct LossProblem {
@@ -62,6 +91,11 @@ struct LossProblem {
     args.kind = which.kind;
     args.from_logits = which.from_logits;
     args.delta = static_cast<float>(kDelta);
+    args.smoothing = which.smoothing;
+    args.gamma = 1.5f;
+    args.class_weights = class_weights.empty() ? nullptr : class_weights.data();
+    args.quantiles = kQuantiles;
+    args.quantile_count = 3;
     args.rows = static_cast<int64_t>(x.rows());
     args.cols = static_cast<int64_t>(x.cols());
     args.x = x.data(), args.x_ld = x.ld();
@@ -76,6 +110,12 @@ struct LossProblem {
     args.dx = dx.data(), args.dx_ld = dx.ld();
     return args;
   }
+  reference::RowLoss reference_row(size_t r) const {
+    reference::LossConfig config = reference_config(which);
+    config.class_weights.assign(class_weights.begin(), class_weights.end());
+    return reference::row_loss(config, reference::Vector(x.row(r), x.row(r) + x.cols()),
+                               targets_of(r));
+  }
   // The targets of row r as the kernel sees them.
   reference::Vector targets_of(size_t r) const {
     if (is_sparse(which)) return reference::one_hot(labels[r], x.cols());
@@ -85,22 +125,35 @@ struct LossProblem {
   LossCase which;
   GuardedRows x, t, dx, loss, scale;
   std::vector<int32_t> labels, correct;
+  std::vector<float> class_weights;
 
  private:
+  static constexpr float kQuantiles[] = {0.1f, 0.5f, 0.8f};
   LossProblem(const LossCase& chosen, size_t rows, size_t cols, reference::RandomSource random)
       : which(chosen),
-        x(chosen.from_logits ||
-                  !(is_categorical(chosen) || chosen.kind == LossKind::kBinaryCrossentropy)
+        x(chosen.from_logits || !(is_categorical(chosen) || is_binary(chosen))
               ? random.matrix(rows, cols, -4, 4)
               : random.matrix(rows, cols, 0.02, 0.98)),
-        t(is_categorical(chosen) ? random.probabilities(rows, cols)
-                                 : random.matrix(rows, cols, 0, 1),
-          3),
+        t(make_targets(chosen, rows, cols / share_of(chosen), random), 3),
         dx(rows, cols, 8),
         loss(1, rows),
         scale(random.matrix(1, rows, 0.1, 2)),
         labels(random.labels(rows, cols)),
-        correct(rows, -1) {}
+        correct(rows, -1) {
+    if (!chosen.weighted) return;
+    const reference::Vector drawn = random.vector(is_binary(chosen) ? 2 : cols, 0.5, 2.0);
+    class_weights.assign(drawn.begin(), drawn.end());
+  }
+
+  static reference::Matrix make_targets(const LossCase& which, size_t rows, size_t cols,
+                                        reference::RandomSource& random) {
+    if (is_categorical(which)) return random.probabilities(rows, cols);
+    reference::Matrix values = random.matrix(rows, cols, 0, 1);
+    if (which.kind == LossKind::kNegativeBinomial) {
+      for (double& value : values.values()) value = std::floor(value * 20);
+    }
+    return values;
+  }
 };
 
 class LossKernel : public EveryIsa {};
@@ -108,7 +161,8 @@ OSTINATO_EVERY_ISA(LossKernel);
 
 TEST_P(LossKernel, FollowsTheReference) {
   for (const LossCase& which : kCases) {
-    for (const size_t cols : edge_counts()) {
+    for (const size_t count : edge_counts()) {
+      const size_t cols = count * share_of(which);
       for (const size_t rows : {1, 4}) {
         SCOPED_TRACE(testing::Message()
                      << static_cast<int>(which.kind)
@@ -119,7 +173,7 @@ TEST_P(LossKernel, FollowsTheReference) {
         for (size_t r = 0; r < rows; ++r) {
           const reference::Vector x(problem.x.row(r), problem.x.row(r) + cols);
           const reference::Vector t = problem.targets_of(r);
-          const reference::RowLoss want = reference_row(which, x, t);
+          const reference::RowLoss want = problem.reference_row(r);
           want_loss(0, r) = want.loss;
           for (size_t c = 0; c < cols; ++c) {
             want_dx(r, c) = want.gradient[c] * static_cast<double>(problem.scale(0, r));
@@ -139,7 +193,8 @@ TEST_P(LossKernel, FollowsTheReference) {
 TEST_P(LossKernel, InPlaceWithoutGradientAndByRowsGivesTheSameBits) {
   for (const LossCase& which : kCases) {
     SCOPED_TRACE(testing::Message() << static_cast<int>(which.kind) << which.from_logits);
-    LossProblem problem(which, 5, 45, 7), by_rows(which, 5, 45, 7);
+    const size_t cols = 45 * share_of(which);
+    LossProblem problem(which, 5, cols, 7), by_rows(which, 5, cols, 7);
     kernels().loss(problem.args());
     for (size_t r = 0; r < 5; ++r) {
       LossArgs args = by_rows.args();
@@ -173,7 +228,8 @@ TEST_P(LossKernel, InPlaceWithoutGradientAndByRowsGivesTheSameBits) {
 
 TEST_P(LossKernel, NanIsNotLost) {
   for (const LossCase& which : kCases) {
-    for (const size_t cols : {1, 3, 5, 9, 17, 40}) {
+    for (const size_t count : {1, 3, 5, 9, 17, 40}) {
+      const size_t cols = count * share_of(which);
       for (size_t place = 0; place < cols; ++place) {
         SCOPED_TRACE(testing::Message() << static_cast<int>(which.kind) << which.from_logits << ", "
                                         << place << " of " << cols);
@@ -181,7 +237,7 @@ TEST_P(LossKernel, NanIsNotLost) {
         problem.x(0, place) = kNan;
         kernels().loss(problem.args());
         // From probabilities the label's own is all that the sparse loss reads.
-        const bool read = which.from_logits || !is_sparse(which) ||
+        const bool read = which.from_logits || which.smoothing > 0 || !is_sparse(which) ||
                           problem.labels[0] == static_cast<int32_t>(place);
         EXPECT_EQ(std::isnan(problem.loss(0, 0)), read);
         EXPECT_EQ(std::isnan(problem.dx(0, place)), read);
@@ -199,12 +255,13 @@ TEST_P(LossKernel, NanIsNotLost) {
 
 TEST_P(LossKernel, RowsThatDoNotCountHaveNoGradient) {
   for (const LossCase& which : kCases) {
-    LossProblem problem(which, 2, 21, 5);
+    const size_t cols = 21 * share_of(which);
+    LossProblem problem(which, 2, cols, 5);
     problem.scale(0, 0) = 0.0f;
     problem.x(0, 13) = kNan;
     problem.t(0, 20) = kNan;
     kernels().loss(problem.args());
-    for (size_t c = 0; c < 21; ++c) {
+    for (size_t c = 0; c < cols; ++c) {
       EXPECT_EQ(problem.dx(0, c), 0.0f);
       EXPECT_FALSE(std::isnan(problem.dx(1, c)));
     }
@@ -280,7 +337,7 @@ TEST_P(LossKernel, BinaryLossKeepsTheDigitsOfSurePredictions) {
 TEST_P(LossKernel, ProbabilitiesAreClampedInsideLogarithms) {
   const double worst = -std::log(1e-7);
   for (const LossCase& which : kCases) {
-    if (which.from_logits ||
+    if (which.from_logits || which.smoothing > 0 || which.kind == LossKind::kKlDivergence ||
         !(is_categorical(which) || which.kind == LossKind::kBinaryCrossentropy)) {
       continue;
     }
@@ -302,12 +359,72 @@ TEST_P(LossKernel, ProbabilitiesAreClampedInsideLogarithms) {
   }
 }
 
+TEST_P(LossKernel, FocalLossesOfExtremeLogitsStayFinite) {
+  for (const float gamma : {0.0f, 0.5f, 2.0f}) {
+    LossProblem sparse({LossKind::kSparseCategoricalFocal, true}, 2, 3, 1);
+    LossProblem binary({LossKind::kBinaryFocal, true}, 2, 2, 1);
+    for (size_t r = 0; r < 2; ++r) {  // certain and wrong, then certain and right
+      sparse.labels[r] = static_cast<int32_t>(r);
+      const float logits[] = {-3e3f, 3e3f, -kInf};
+      std::copy_n(logits, 3, sparse.x.row(r));
+      std::copy_n(logits, 2, binary.x.row(r));
+      binary.t(r, 0) = r == 0 ? 1.0f : 0.0f;
+      binary.t(r, 1) = r == 0 ? 0.0f : 1.0f;
+    }
+    for (LossProblem* problem : {&sparse, &binary}) {
+      LossArgs args = problem->args();
+      args.gamma = gamma;
+      kernels().loss(args);
+      EXPECT_FLOAT_EQ(problem->loss(0, 0), problem == &sparse ? 6e3f : 3e3f);
+      EXPECT_NEAR(problem->loss(0, 1), 0.0f, 1e-6f);
+      for (size_t c = 0; c < 2; ++c) {
+        const float sign = c == 0 ? -1.0f : 1.0f;
+        const float share = problem == &sparse ? 1.0f : 0.5f;
+        EXPECT_NEAR(problem->dx(0, c), sign * share * problem->scale(0, 0), 1e-6f) << gamma;
+        EXPECT_NEAR(problem->dx(1, c), 0.0f, 1e-6f) << gamma;
+      }
+    }
+  }
+}
+
+TEST_P(LossKernel, LikelihoodsOfExtremeParametersStayFinite) {
+  const LossKind kinds[] = {LossKind::kGaussian, LossKind::kStudentT, LossKind::kNegativeBinomial};
+  for (const LossKind kind : kinds) {
+    const LossCase which{kind, false};
+    for (const float t : {0.0f, 1.0f, 1e5f}) {
+      for (const float a : {-1e3f, -20.0f, 0.0f, 1e3f}) {
+        for (const float b : {-1e3f, -20.0f, 0.0f, 1e3f}) {
+          LossProblem problem(which, 1, share_of(which), 1);
+          const float x[] = {a, b, a};
+          std::copy_n(x, share_of(which), problem.x.row(0));
+          problem.t(0, 0) = t;
+          kernels().loss(problem.args());
+          const reference::RowLoss want = problem.reference_row(0);
+          EXPECT_TRUE(std::isfinite(problem.loss(0, 0)));
+          EXPECT_NEAR(problem.loss(0, 0), want.loss, 1e-5 * std::max(1.0, std::abs(want.loss)))
+              << static_cast<int>(kind) << " at " << t << " with " << a << ", " << b;
+          for (size_t c = 0; c < share_of(which); ++c) {
+            EXPECT_TRUE(std::isfinite(problem.dx(0, c)));
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_P(LossKernel, NegativeCountsHaveNoLikelihood) {
+  LossProblem problem({LossKind::kNegativeBinomial, false}, 1, 2, 1);
+  problem.t(0, 0) = -1.0f;
+  kernels().loss(problem.args());
+  EXPECT_TRUE(std::isnan(problem.loss(0, 0)));
+  EXPECT_TRUE(std::isnan(problem.dx(0, 0)));
+}
+
 TEST_P(LossKernel, WideRowsKeepTheirAccuracy) {
   constexpr size_t kCols = 50257;
   LossProblem problem({LossKind::kSparseCategoricalCrossentropy, true}, 1, kCols, 9);
   kernels().loss(problem.args());
-  const reference::Vector x(problem.x.row(0), problem.x.row(0) + kCols);
-  const double want = reference_row(problem.which, x, problem.targets_of(0)).loss;
+  const double want = problem.reference_row(0).loss;
   EXPECT_NEAR(problem.loss(0, 0), want, 1e-6 * want);
 }
 

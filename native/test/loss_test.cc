@@ -21,11 +21,16 @@ Problem make_problem(reference::LossKind kind, bool from_logits, size_t rows, si
                      bool masked, bool weighted, uint64_t seed) {
   reference::RandomSource random(seed);
   Problem problem{{kind, from_logits, 0.7}, random.matrix(rows, cols, -3, 3), {}};
+  problem.config.quantiles = {0.25, 0.9};
+  if (kind == reference::LossKind::kSparseCategoricalFocal) {
+    problem.config.class_weights = random.vector(cols, 0.5, 2.0);
+  }
   if (!from_logits) problem.x = random.matrix(rows, cols, 0.05, 0.95);
   problem.targets.labels = random.labels(rows, cols);
-  problem.targets.values = kind == reference::LossKind::kCategoricalCrossentropy
-                               ? random.probabilities(rows, cols)
-                               : random.matrix(rows, cols, 0.0, 1.0);
+  problem.targets.values =
+      kind == reference::LossKind::kCategoricalCrossentropy
+          ? random.probabilities(rows, cols)
+          : random.matrix(rows, cols / problem.config.predictions_per_target(), 0.0, 1.0);
   if (masked) problem.targets.mask = random.mask(rows);
   if (weighted) problem.targets.weights = random.vector(rows, 0.0, 2.0);
   return problem;
@@ -37,7 +42,7 @@ struct CoreTargets {
       : dense(problem.targets.values),
         weights(problem.targets.weights.begin(), problem.targets.weights.end()),
         mask(problem.targets.mask.begin(), problem.targets.mask.end()) {
-    const bool sparse = problem.config.kind == reference::LossKind::kSparseCategoricalCrossentropy;
+    const bool sparse = problem.config.is_sparse();
     if (sparse) view.labels = problem.targets.labels.data();
     if (!sparse) view.dense = dense.view;
     if (!weights.empty()) view.weights = weights.data();
@@ -49,7 +54,14 @@ struct CoreTargets {
 };
 
 LossConfig core_config(const reference::LossConfig& config) {
-  return {static_cast<LossKind>(static_cast<int>(config.kind)), config.from_logits, config.delta};
+  return {static_cast<LossKind>(static_cast<int>(config.kind)),
+          config.from_logits,
+          config.delta,
+          config.smoothing,
+          config.gamma,
+          {config.class_weights.begin(), config.class_weights.end()},
+          {config.quantiles.begin(), config.quantiles.end()},
+          0};
 }
 
 TEST_P(Losses, FollowTheReference) {
@@ -84,6 +96,25 @@ TEST_P(Losses, FollowTheReference) {
         }
       }
     }
+  }
+}
+
+TEST_P(Losses, WithSeveralPredictionsForATargetFollowTheReference) {
+  uint64_t seed = 100;
+  for (const auto kind : {reference::LossKind::kSparseCategoricalFocal,
+                          reference::LossKind::kQuantile, reference::LossKind::kGaussian,
+                          reference::LossKind::kStudentT, reference::LossKind::kNegativeBinomial}) {
+    const Problem problem = make_problem(kind, true, 33, 6, true, true, ++seed);
+    const reference::LossResult want = reference::loss(problem.config, problem.x, problem.targets);
+    Loss loss(core_config(problem.config), kernels());
+    Rows x(problem.x), dx(33, 6);
+    const CoreTargets targets(problem);
+    EXPECT_NEAR(loss.evaluate(x.view, targets.view, dx.view, 1).mean(), want.loss, 1e-5);
+    OSTINATO_EXPECT_CLOSE(vector_of(dx.view), want.gradient.values(), 1e-5)
+        << static_cast<int>(kind);
+    // On a number of predictions that cannot be.
+    const Rows seven(reference::Matrix(33, 7));
+    message_of("ERR_SHAPE_MISMATCH", [&] { loss.evaluate(seven.view, targets.view, {}, 1); });
   }
 }
 

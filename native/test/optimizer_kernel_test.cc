@@ -17,7 +17,7 @@ constexpr float kInf = std::numeric_limits<float>::infinity();
 
 std::vector<reference::OptimizerConfig> configs() {
   using reference::OptimizerKind;
-  std::vector<reference::OptimizerConfig> all(7);
+  std::vector<reference::OptimizerConfig> all(12);
   all[0].kind = OptimizerKind::kSgd;
   all[1].kind = OptimizerKind::kSgd, all[1].momentum = 0.9, all[1].weight_decay = 0.1;
   all[2] = all[1], all[2].nesterov = true;
@@ -25,36 +25,73 @@ std::vector<reference::OptimizerConfig> configs() {
   all[4] = all[3], all[4].momentum = 0.5, all[4].clip_value = 0.25;
   all[5].kind = OptimizerKind::kAdam, all[5].clip_norm = 0.5;
   all[6].kind = OptimizerKind::kAdamw, all[6].weight_decay = 0.2;
+  all[7].kind = OptimizerKind::kAdagrad, all[7].weight_decay = 0.1;
+  all[7].initial_accumulator = 0.1;
+  all[8].kind = OptimizerKind::kNadam, all[8].weight_decay = 0.1;
+  all[9].kind = OptimizerKind::kRadam, all[9].beta2 = 0.9, all[9].clip_value = 0.25;
+  all[10].kind = OptimizerKind::kLion, all[10].weight_decay = 0.1, all[10].beta2 = 0.9;
+  all[11].kind = OptimizerKind::kScheduleFreeAdamw, all[11].weight_decay = 0.2;
   for (reference::OptimizerConfig& config : all) config.schedule.base = 0.05;
   return all;
 }
 
+// Adam and its kin, by their two slots.
 bool is_adam(const reference::OptimizerConfig& config) {
-  return config.kind == reference::OptimizerKind::kAdam ||
-         config.kind == reference::OptimizerKind::kAdamw;
+  using reference::OptimizerKind;
+  return config.kind == OptimizerKind::kAdam || config.kind == OptimizerKind::kAdamw ||
+         config.kind == OptimizerKind::kNadam || config.kind == OptimizerKind::kRadam ||
+         config.kind == OptimizerKind::kScheduleFreeAdamw;
+}
+
+ostinato::OptimizerKind kind_of(reference::OptimizerKind kind) {
+  using reference::OptimizerKind;
+  switch (kind) {
+    case OptimizerKind::kSgd:
+      return ostinato::OptimizerKind::kSgd;
+    case OptimizerKind::kRmsprop:
+      return ostinato::OptimizerKind::kRmsprop;
+    case OptimizerKind::kAdagrad:
+      return ostinato::OptimizerKind::kAdagrad;
+    case OptimizerKind::kNadam:
+      return ostinato::OptimizerKind::kNadam;
+    case OptimizerKind::kRadam:
+      return ostinato::OptimizerKind::kRadam;
+    case OptimizerKind::kLion:
+      return ostinato::OptimizerKind::kLion;
+    case OptimizerKind::kScheduleFreeAdamw:
+      return ostinato::OptimizerKind::kScheduleFreeAdam;
+    default:
+      return ostinato::OptimizerKind::kAdam;
+  }
 }
 
 // Parameters, gradients and slots as the kernel takes them.
 struct State {
-  explicit State(const reference::Vector& values)
+  State(const reference::Vector& values, const reference::OptimizerConfig& config)
       : p(reference::Matrix(1, values.size(), values)),
         g(reference::Matrix(1, values.size())),
         m(reference::Matrix(1, values.size())),
-        v(reference::Matrix(1, values.size())) {}
-  GuardedRows p, g, m, v;
+        v(reference::Matrix(1, values.size(),
+                            reference::Vector(values.size(), config.initial_accumulator))),
+        x(reference::Matrix(1, values.size(), values)) {
+    if (config.kind == reference::OptimizerKind::kScheduleFreeAdamw) {
+      std::copy(values.begin(), values.end(), m.row(0));
+    }
+  }
+  GuardedRows p, g, m, v, x;
 };
 
 OptimizerArgs args_of(const reference::OptimizerConfig& config, const State& state, int step,
                       double gradient_scale) {
   using reference::OptimizerKind;
   OptimizerArgs args{};
-  args.kind = is_adam(config)                          ? ostinato::OptimizerKind::kAdam
-              : config.kind == OptimizerKind::kRmsprop ? ostinato::OptimizerKind::kRmsprop
-                                                       : ostinato::OptimizerKind::kSgd;
+  args.kind = kind_of(config.kind);
   args.n = static_cast<int64_t>(state.p.cols());
   args.p = state.p.data(), args.g = state.g.data();
-  args.m = is_adam(config) || config.momentum != 0 ? state.m.data() : nullptr;
+  const bool has_m = is_adam(config) || config.kind == OptimizerKind::kLion;
+  args.m = has_m || config.momentum != 0 ? state.m.data() : nullptr;
   args.v = config.kind != OptimizerKind::kSgd ? state.v.data() : nullptr;
+  args.x = state.x.data();
   args.learning_rate = static_cast<float>(config.schedule.base);
   args.weight_decay = static_cast<float>(config.weight_decay);
   args.gradient_scale = static_cast<float>(gradient_scale);
@@ -67,7 +104,33 @@ OptimizerArgs args_of(const reference::OptimizerConfig& config, const State& sta
   args.bias1 = static_cast<float>(1.0 - std::pow(config.beta1, step));
   args.bias2 = static_cast<float>(1.0 - std::pow(config.beta2, step));
   args.epsilon = static_cast<float>(config.epsilon);
+  // What the core computes of the step's number, for NAdam, RAdam and the schedule-free method.
+  double product = 1.0;
+  const auto momentum = [&](int t) {
+    return config.beta1 * (1.0 - 0.5 * std::pow(0.96, t * config.momentum_decay));
+  };
+  for (int t = 1; t <= step; ++t) product *= momentum(t);
+  const double next = momentum(step + 1);
+  args.gradient_part = static_cast<float>((1.0 - momentum(step)) / (1.0 - product));
+  args.momentum_part = static_cast<float>(next / (1.0 - product * next));
+  const double most = 2.0 / (1.0 - config.beta2) - 1.0, power = std::pow(config.beta2, step);
+  const double rho = most - 2.0 * step * power / (1.0 - power);
+  if (rho > 5.0) {
+    args.rectification = static_cast<float>(
+        std::sqrt((rho - 4) * (rho - 2) * most / ((most - 4) * (most - 2) * rho) * (1.0 - power)));
+  }
+  args.mixing = 1.0f / static_cast<float>(step);
   return args;
+}
+
+// The schedule-free method takes its gradients between x, which p holds, and z.
+void move_to_gradient_point(const reference::OptimizerConfig& config, const State& state) {
+  if (config.kind != reference::OptimizerKind::kScheduleFreeAdamw) return;
+  std::copy_n(state.p.row(0), state.p.cols(), state.x.row(0));
+  for (size_t i = 0; i < state.p.cols(); ++i) {
+    const double z = state.m(0, i), x = state.x(0, i);
+    state.p(0, i) = static_cast<float>((1.0 - config.beta1) * z + config.beta1 * x);
+  }
 }
 
 class OptimizerKernel : public EveryIsa {};
@@ -80,11 +143,12 @@ TEST_P(OptimizerKernel, FollowsTheReferenceAtEverySize) {
       SCOPED_TRACE(testing::Message() << static_cast<int>(config.kind) << " momentum "
                                       << config.momentum << ", " << n << " parameters");
       std::vector<reference::Parameter> parameters = {{"p", random.vector(n), {}}};
-      const State state(parameters[0].value);
+      const State state(parameters[0].value, config);
       reference::Optimizer reference_optimizer(config);
       for (int step = 1; step <= 4; ++step) {
         parameters[0].gradient = random.vector(n);
         std::copy_n(parameters[0].gradient.begin(), n, state.g.row(0));
+        move_to_gradient_point(config, state);
         kernels().optimize(
             args_of(config, state, step,
                     reference::clip_scale(reference::global_norm(parameters), config.clip_norm)));
@@ -100,15 +164,17 @@ TEST_P(OptimizerKernel, AnySplitGivesTheSameBits) {
   constexpr size_t kCount = 75;
   for (const reference::OptimizerConfig& config : configs()) {
     const reference::Vector values = random.vector(kCount), gradients = random.vector(kCount);
-    const State whole(values), parts(values);
+    const State whole(values, config), parts(values, config);
     for (int step = 1; step <= 2; ++step) {
       std::copy_n(gradients.begin(), kCount, whole.g.row(0));
       std::copy_n(gradients.begin(), kCount, parts.g.row(0));
+      move_to_gradient_point(config, whole);
+      move_to_gradient_point(config, parts);
       kernels().optimize(args_of(config, whole, step, 0.7));
       for (const auto& [begin, end] : {std::pair<int64_t, int64_t>{33, 75}, {0, 1}, {1, 33}}) {
         OptimizerArgs args = args_of(config, parts, step, 0.7);
         args.n = end - begin;
-        args.p += begin, args.g += begin;
+        args.p += begin, args.g += begin, args.x += begin;
         if (args.m != nullptr) args.m += begin;
         if (args.v != nullptr) args.v += begin;
         kernels().optimize(args);
@@ -123,7 +189,7 @@ TEST_P(OptimizerKernel, AnySplitGivesTheSameBits) {
 TEST_P(OptimizerKernel, NanGradientsAreNotClippedAway) {
   for (reference::OptimizerConfig config : configs()) {
     config.clip_value = 0.5;
-    const State state(reference::Vector(19, 1.0));
+    const State state(reference::Vector(19, 1.0), config);
     state.g(0, 7) = std::nanf("");
     state.g(0, 18) = std::nanf("");
     kernels().optimize(args_of(config, state, 1, 1.0));
@@ -136,7 +202,7 @@ TEST_P(OptimizerKernel, NanGradientsAreNotClippedAway) {
 TEST_P(OptimizerKernel, ClippingBoundsInfiniteGradients) {
   reference::OptimizerConfig config = configs()[0];
   config.clip_value = 0.5;
-  const State state(reference::Vector(3, 1.0));
+  const State state(reference::Vector(3, 1.0), config);
   state.g(0, 0) = kInf;
   state.g(0, 1) = -kInf;
   kernels().optimize(args_of(config, state, 1, 1.0));

@@ -129,6 +129,80 @@ TEST(AdamTest, HasNoWeightDecay) {
   EXPECT_EQ(trajectory(config, {0.0, 0.0})[2], 1.0);
 }
 
+TEST(AdagradTest, DividesByTheRootOfTheSumOfSquares) {
+  OptimizerConfig config = config_of(OptimizerKind::kAdagrad);
+  config.epsilon = 0.01;
+  config.initial_accumulator = 0.3;
+  const Vector p = trajectory(config, kGradients);
+  for (size_t t = 0; t < 4; ++t) {
+    const double v = 0.3 + decayed_sum(1.0, t, square);
+    EXPECT_NEAR(p[t + 1] - p[t], -kRate * kGradients[t] / (std::sqrt(v) + 0.01), kTolerance);
+  }
+  config.weight_decay = 0.5;
+  EXPECT_LT(trajectory(config, {0.0})[1], 1.0);
+}
+
+TEST(NadamTest, LooksAheadByTheMomentumOfTheNextUpdate) {
+  OptimizerConfig config = config_of(OptimizerKind::kNadam);
+  config.beta1 = 0.8;
+  config.momentum_decay = 0.0;  // every momentum is 0.4, so that products are powers
+  config.epsilon = 0.01;
+  const Vector p = trajectory(config, kGradients);
+  for (size_t t = 0; t < 4; ++t) {
+    const double updates = static_cast<double>(t + 1);
+    const double m = 0.2 * decayed_sum(0.8, t, identity);
+    const double v = 1e-3 * decayed_sum(0.999, t, square) / (1.0 - std::pow(0.999, updates));
+    const double step = 0.6 * kGradients[t] / (1.0 - std::pow(0.4, updates)) +
+                        0.4 * m / (1.0 - std::pow(0.4, updates + 1.0));
+    EXPECT_NEAR(p[t + 1] - p[t], -kRate * step / (std::sqrt(v) + 0.01), 1e-13);
+  }
+}
+
+TEST(RadamTest, IsMomentumFirstAndAdamInTheEnd) {
+  OptimizerConfig config = config_of(OptimizerKind::kRadam);
+  const Vector p = trajectory(config, kGradients);  // four updates are too few for a variance
+  for (size_t t = 0; t < 4; ++t) {
+    const double m = 0.1 * decayed_sum(0.9, t, identity) / (1.0 - std::pow(0.9, t + 1.0));
+    EXPECT_NEAR(p[t + 1] - p[t], -kRate * m, kTolerance);
+  }
+  // After many equal gradients the factor tends to 1, and with it to Adam.
+  const Vector many(20000, 0.5);
+  const Vector rectified = trajectory(config, many);
+  const Vector adam = trajectory(config_of(OptimizerKind::kAdam), many);
+  EXPECT_NEAR(rectified.back() - rectified[19999], adam.back() - adam[19999], 1e-6);
+}
+
+TEST(LionTest, StepsByTheSignOfTheMixedMomentum) {
+  OptimizerConfig config = config_of(OptimizerKind::kLion);
+  config.beta1 = 0.5;
+  config.beta2 = 0.5;
+  // m after each update: 0.25, -0.375, -0.0625; mixed: 0.25, -0.375, -0.0625, 0.96875.
+  const Vector p = trajectory(config, kGradients);
+  for (size_t t = 0; t < 4; ++t) {
+    const double sign = t == 1 || t == 2 ? -1.0 : 1.0;
+    EXPECT_NEAR(p[t + 1] - p[t], -kRate * sign, kTolerance);
+  }
+  EXPECT_EQ(trajectory(config, {0.0})[1], 1.0);
+}
+
+TEST(ScheduleFreeTest, IsTheMeanOfTheIterates) {
+  OptimizerConfig config = config_of(OptimizerKind::kScheduleFreeAdamw);
+  config.beta2 = 0.0;  // each gradient counts as its sign
+  const Vector p = trajectory(config, kGradients);
+  double z = 1.0, sum = 0.0;
+  for (size_t t = 0; t < 4; ++t) {
+    z -= kRate * (kGradients[t] > 0.0 ? 1.0 : -1.0);
+    sum += z;
+    EXPECT_NEAR(p[t + 1], sum / static_cast<double>(t + 1), 1e-7);
+  }
+  // Iterates count by the square of the rate.
+  config.schedule = {ScheduleKind::kCosine, 0.2};
+  config.schedule.warmup = 2;
+  config.schedule.total = 1000;
+  const Vector warm = trajectory(config, {1.0, 1.0});
+  EXPECT_NEAR(warm[2], (0.1 * 0.1 * 0.9 + 0.2 * 0.2 * 0.7) / (0.1 * 0.1 + 0.2 * 0.2), 1e-7);
+}
+
 TEST(ClippingTest, NormIsTakenOverAllParametersTogether) {
   OptimizerConfig config = config_of(OptimizerKind::kSgd);
   config.clip_norm = 2.5;

@@ -82,13 +82,17 @@ class Case:
 
 
 def write_cases(cases: list[Case], root: Path) -> int:
-    """Writes root/data/<kind>/<name>.safetensors and root/index.json; returns the bytes of data."""
+    """Writes root/data/<kind>/<name>.safetensors and root/index.json; returns the bytes of data.
+
+    Files that are there stay as they are.
+    """
     entries = []
     for case in cases:
         path = root / "data" / case.file
         path.parent.mkdir(parents=True, exist_ok=True)
-        data = case.serialized()
-        path.write_bytes(data)
+        if not path.exists():
+            path.write_bytes(case.serialized())
+        data = path.read_bytes()
         entries.append(
             {
                 "file": f"data/{case.file}",

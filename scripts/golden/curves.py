@@ -10,12 +10,14 @@ from torch.nn import functional
 
 from common import Case, Random
 from models import LastStepModel, TokenModel, draw_parameters, named_copies
-from optimizers import decays
+from optimizers import ScheduleFreeAdamW, decays
 
 ADAM = {"beta1": 0.9, "beta2": 0.99, "epsilon": 1e-8}
 LANGUAGE = {"optimizer": "adamw",
             "options": {"learningRate": 5e-3, **ADAM, "weightDecay": 0.01, "clipNorm": 1.0}}
 REGRESSION = {"optimizer": "sgd", "options": {"learningRate": 0.02, "momentum": 0.9}}
+SCHEDULE_FREE = {"optimizer": "scheduleFreeAdamw",
+                 "options": {"learningRate": 0.01, **ADAM, "weightDecay": 0.05}}
 WINDOWS = {"optimizer": "adam", "options": {"learningRate": 1e-2, **ADAM}}
 
 
@@ -29,7 +31,11 @@ def make_optimizer(recipe: dict, model: nn.Module) -> torch.optim.Optimizer:
     if recipe["optimizer"] == "adam":
         return torch.optim.Adam(model.parameters(), **adam)
     decay = options["weightDecay"]
-    return torch.optim.AdamW(
+    make = torch.optim.AdamW
+    if recipe["optimizer"] == "scheduleFreeAdamw":
+        def make(groups, **defaults):
+            return ScheduleFreeAdamW(groups, defaults)
+    return make(
         [{"params": [p for p in model.parameters() if decays(p)], "weight_decay": decay},
          {"params": [p for p in model.parameters() if not decays(p)], "weight_decay": 0.0}], **adam)
 
@@ -53,6 +59,8 @@ def train(recipe: dict, model: nn.Module, loss_of, steps: int) -> dict[str, torc
     optimizer = make_optimizer(recipe, model)
     losses, norms, record = [], [], {}
     for step in range(steps):
+        if isinstance(optimizer, ScheduleFreeAdamW):
+            optimizer.train()
         loss = loss_of(step)
         losses.append(loss.item())
         if step == 0:
@@ -168,5 +176,6 @@ def build() -> list[Case]:
             language_model("language-model-clipped", clipped(LANGUAGE, 0.1)),
             regression("regression", REGRESSION),
             regression("regression-clipped", clipped(REGRESSION, 0.15)),
+            regression("regression-schedule-free", SCHEDULE_FREE),
             truncated("truncated-bptt-lstm", nn.LSTM, "lstm", 2, 16),
             truncated("truncated-bptt-gru", nn.GRU, "gru", 1, 19)]

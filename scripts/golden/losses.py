@@ -7,6 +7,7 @@ divided by the number of rows that are not masked.
 import torch
 from torch.nn import functional
 
+import more_losses
 from common import Case, Random, leaf
 
 # Keeps probabilities away from the clamp that some implementations apply near 0 and 1.
@@ -79,11 +80,13 @@ VARIANTS = [
 
 
 def draw_target(loss: str, rows: tuple[int, ...], classes: int, random: Random) -> torch.Tensor:
-    if loss == SPARSE:
+    if loss.startswith("sparse"):
         return random.integers(*rows, high=classes)
-    if loss == DENSE:
+    if loss in (DENSE, "categoricalFocalCrossentropy", "klDivergence"):
         return torch.softmax(random.normal(*rows, classes, scale=1.5), dim=-1)
-    if loss == BINARY:
+    if loss == "negativeBinomial":
+        return random.integers(*rows, classes, high=12).float()
+    if loss in (BINARY, "binaryFocalCrossentropy"):
         # Hard labels, and a soft one in the first place.
         target = random.integers(*rows, classes, high=2).float()
         target.view(-1)[0] = 0.25
@@ -110,10 +113,11 @@ def evaluate(row_losses: torch.Tensor, extras: dict[str, torch.Tensor]) -> torch
 
 
 def loss_case(name: str, loss: str, options: dict, row_loss, rows: tuple[int, ...], classes: int,
-              masked: bool, weighted: bool, scale: float = 2.0) -> Case:
+              masked: bool, weighted: bool, scale: float = 2.0, share: int = 1) -> Case:
+    """`share` is the number of predictions for each feature of the targets."""
     random = Random(f"loss {name}")
     target = draw_target(loss, rows, classes, random)
-    raw = leaf(random.normal(*rows, classes, scale=scale))
+    raw = leaf(random.normal(*rows, classes * share, scale=scale))
     inputs = {"prediction": raw}
     prediction = raw
     if options.get("fromLogits") is False:
@@ -168,6 +172,13 @@ def build() -> list[Case]:
         for variant, *shape in VARIANTS:
             cases.append(loss_case(f"{name}-{variant}", loss, options, row_loss, *shape,
                                    scale=scale))
+    for name, loss, share, make in more_losses.LOSSES:
+        for variant, rows, features, masked, weighted in more_losses.VARIANTS:
+            # One class has no gradient but rounding.
+            features = features + 1 if loss in (SPARSE, DENSE) else features
+            options, row_loss = make(features)
+            cases.append(loss_case(f"{name}-{variant}", loss, options, row_loss, rows, features,
+                                   masked, weighted, share=share))
     cases += [extreme_case(f"{name}-extreme", loss, row_loss)
               for name, loss, _, row_loss in LOSSES[:3]]
     return cases

@@ -2,6 +2,7 @@
 
   python scripts/golden/make.py                  writes test/golden/data and test/golden/index.json
   python scripts/golden/make.py --out DIR        writes the same tree elsewhere
+  python scripts/golden/make.py --missing        writes only files that are not there, and the index
   python scripts/golden/make.py --check          makes them in memory and compares with the files
 
 --check demands equal bytes unless --tolerance is given, which on another processor (where
@@ -16,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load
 
+import ctc
 import curves
 import layers
 import losses
@@ -30,7 +32,7 @@ LIMIT = 6 * 1024 * 1024
 
 
 def build_all() -> list[Case]:
-    parts = (recurrent, layers, losses, optimizers, schedules, curves, state_dict)
+    parts = (recurrent, layers, losses, ctc, optimizers, schedules, curves, state_dict)
     return [case for part in parts for case in part.build()]
 
 
@@ -71,6 +73,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=ROOT)
+    parser.add_argument("--missing", action="store_true")
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--tolerance", type=float)
     arguments = parser.parse_args()
@@ -78,7 +81,8 @@ def main() -> int:
     cases = build_all()
     if arguments.check:
         return 1 if check(cases, arguments.out, arguments.tolerance) else 0
-    shutil.rmtree(arguments.out / "data", ignore_errors=True)
+    if not arguments.missing:
+        shutil.rmtree(arguments.out / "data", ignore_errors=True)
     size = write_cases(cases, arguments.out)
     print(f"{len(cases)} files, {size} bytes in {arguments.out}")
     if size > LIMIT:

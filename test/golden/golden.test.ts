@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync, readdirSync, statSync } from 'node:fs';
 import { info } from '../../lib';
+import { ctc } from './checks/ctc';
 import { curve } from './checks/curves';
 import { dense, embedding, layerNorm } from './checks/layers';
 import { loss } from './checks/losses';
@@ -22,6 +23,7 @@ const CHECKS: Record<string, Check> = {
   dense,
   layerNorm,
   loss,
+  ctc,
   optimizer,
   clipping,
   schedule,

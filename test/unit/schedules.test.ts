@@ -34,3 +34,60 @@ test('wrong options', () => {
   ).toBe('RangeError');
   expect(thrownBy(() => schedules.constant(-1)).name).toBe('RangeError');
 });
+
+test('polynomial, inverse square root and warm restarts at their corners', () => {
+  const line = schedules.polynomial({ learningRate: 1, totalSteps: 10, minimum: 0.5 });
+  expect([0, 5, 10, 99].map(line)).toEqual([1, 0.75, 0.5, 0.5]);
+  const root = schedules.inverseSquareRoot({ learningRate: 1, warmupSteps: 4 });
+  expect([0, 3, 15].map(root)).toEqual([0.25, 1, 0.5]);
+  const waves = schedules.warmRestarts({ learningRate: 1, period: 2, periodFactor: 2 });
+  expect([0, 2, 6, 14].map(waves)).toEqual([1, 1, 1, 1]);
+  expect(waves(4)).toBeCloseTo(0.5, 12);
+});
+
+test('one cycle rises to the peak, falls, and stays', () => {
+  const rate = schedules.oneCycle({ learningRate: 1, totalSteps: 100, finalDivFactor: 10 });
+  expect(rate(0)).toBeCloseTo(1 / 25, 12);
+  expect(rate(29)).toBeCloseTo(1, 12);
+  expect(rate(99)).toBeCloseTo(1 / 250, 12);
+  expect(rate(1e6)).toBe(rate(99));
+});
+
+test('a plateau is a value that a stored state goes on from', () => {
+  const schedule = schedules.plateau({ learningRate: 1, factor: 0.5, patience: 1 });
+  const values = [3, 2, 2, NaN, 1, 1, 1, 1];
+  let state = schedule.start;
+  const rates = values.map((value) => {
+    state = schedule.observe(JSON.parse(JSON.stringify(state)) as typeof state, 'valLoss', value);
+    return state.rate;
+  });
+  expect(rates).toEqual([1, 1, 1, 0.5, 0.5, 0.5, 0.25, 0.25]);
+  expect(schedule.start).toEqual({ rate: 1, best: null, waited: 0, cooling: 0 });
+});
+
+test('what is better depends on the metric, unless the mode says so', () => {
+  const rateAfter = (metric: string, options: object) => {
+    const schedule = schedules.plateau({ learningRate: 1, patience: 0, ...options });
+    return [0.1, 0.2, 0.3].reduce(
+      (state, value) => schedule.observe(state, metric, value),
+      schedule.start,
+    ).rate;
+  };
+  expect(rateAfter('valAccuracy', {})).toBe(1);
+  expect(rateAfter('valLoss', {})).toBeCloseTo(0.01, 12);
+  expect(rateAfter('valLoss', { mode: 'max' })).toBe(1);
+});
+
+test.each([
+  ['polynomial', { learningRate: 1, totalSteps: 5, minimum: 2 }],
+  ['polynomial', { learningRate: 1, totalSteps: 5, power: 0 }],
+  ['inverseSquareRoot', { learningRate: 1, warmupSteps: 0 }],
+  ['warmRestarts', { learningRate: 1, period: 5, periodFactor: 1.5 }],
+  ['oneCycle', { learningRate: 1, totalSteps: 10, warmupFraction: 0.05 }],
+  ['oneCycle', { learningRate: 1, totalSteps: 10, warmupFraction: 0.6, threePhase: true }],
+  ['plateau', { learningRate: 1, factor: 1 }],
+  ['plateau', { learningRate: 1, minimum: 2 }],
+] as const)('wrong options of %s: %j', (name, options) => {
+  const make = schedules[name] as (given: object) => unknown;
+  expect(thrownBy(() => make(options)).name).toBe('RangeError');
+});

@@ -14,7 +14,7 @@ interface Fields {
     layers: number;
     outputs: number;
   };
-  optimizer: 'sgd' | 'adam' | 'adamw';
+  optimizer: 'sgd' | 'adam' | 'adamw' | 'scheduleFreeAdamw';
   options: Record<string, number>;
   steps: number;
   window: number;

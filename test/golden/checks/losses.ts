@@ -1,5 +1,5 @@
 import { layers } from '../../../lib';
-import type { Layer, LossName } from '../../../lib';
+import type { Layer, LossName, LossOptions } from '../../../lib';
 import { expectClose, expectNumberClose } from '../close';
 import type { Tensor, Vector } from '../vectors';
 import { rowModel } from './rows';
@@ -7,7 +7,15 @@ import { rowModel } from './rows';
 interface Fields {
   loss: LossName;
   fromLogits?: boolean;
-  delta?: number;
+}
+
+const OPTIONS = ['delta', 'labelSmoothing', 'classWeights', 'gamma', 'quantiles'] as const;
+
+/** The loss with its options, as the public API takes it. */
+function lossOf(fields: Fields): LossOptions {
+  const given = fields as unknown as LossOptions;
+  const own = OPTIONS.filter((name) => given[name] !== undefined);
+  return { kind: fields.loss, ...Object.fromEntries(own.map((name) => [name, given[name]])) };
 }
 
 /** The layer that makes probabilities of logits, or none. */
@@ -30,14 +38,13 @@ function rowOf<T extends Float32Array | Int32Array | Uint8Array>(
 /** The value and the gradient of a loss over predictions that a model passes on. */
 export async function loss(vector: Vector<Fields>): Promise<void> {
   const { fields } = vector;
-  const { delta, loss: kind } = fields;
-  const sparse = kind === 'sparseCategoricalCrossentropy';
+  const sparse = fields.loss.startsWith('sparse');
   const prediction = vector.floats('prediction');
   const probabilities = fields.fromLogits === false;
   using rows = rowModel(probabilities ? vector.floats('logits') : prediction, ...squash(fields));
   const target = sparse ? vector.integers('target') : vector.floats('target');
   const options = {
-    loss: { kind, ...(delta === undefined ? {} : { delta }) },
+    loss: lossOf(fields),
     ...(fields.fromLogits === undefined ? {} : { fromLogits: fields.fromLogits }),
   };
   const factors = {
@@ -74,8 +81,7 @@ async function eachRow(
   const golden = vector.floats('rows').data;
   const input = vector.floats(vector.has('logits') ? 'logits' : 'prediction');
   const features = input.shape.at(-1)!;
-  const { loss: kind, delta } = vector.fields;
-  const options = { loss: { kind, ...(delta === undefined ? {} : { delta }) } };
+  const options = { loss: lossOf(vector.fields) };
   using one = rowModel(
     { data: input.data, shape: [golden.length, features] },
     ...squash(vector.fields),
@@ -83,7 +89,7 @@ async function eachRow(
   for (let row = 0; row < golden.length; row++) {
     const x = { data: rowOf(input, row, golden.length), shape: [1, features] };
     const data = rowOf(target as { data: Float32Array }, row, golden.length);
-    const y = { data, shape: sparse ? [1] : [1, features] };
+    const y = { data, shape: sparse ? [1] : [1, data.length] };
     const scores = await one.model.evaluate(x, y, options);
     expectNumberClose(scores.loss, golden[row]!, `row ${row}`);
   }
