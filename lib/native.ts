@@ -166,6 +166,10 @@ export interface NativeModel {
   /** Optimiser slots, for saving: names and flat arrays per parameter. */
   readOptimizer(): { steps: number; slots: { name: string; values: Float32Array[] }[] };
   writeOptimizer(state: { steps: number; slots: { name: string; values: Float32Array[] }[] }): void;
+  /** States that the next step of a `carryState` run begins with; empty before its first step. */
+  readCarried(): Float32Array[];
+  /** `rows` is the batch size of the states; null forgets them. */
+  writeCarried(states: NativeStates | null, rows: number): void;
   /**
    * Runs whole steps over the batches until `budgetMs` has passed or they are done; at least one.
    * `learningRates[i]` belongs to batch i. Rejects with `ERR_ABORTED` after `cancel`.
