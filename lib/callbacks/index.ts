@@ -8,6 +8,8 @@ export type { CsvLoggerOptions, JsonLoggerOptions, LoggerOptions } from './logge
 export { modelCheckpoint } from './model-checkpoint';
 export type { ModelCheckpoint, ModelCheckpointOptions } from './model-checkpoint';
 export type { MonitorOptions } from './monitor';
+export { tensorBoard } from './tensor-board';
+export type { TensorBoardOptions } from './tensor-board';
 export { terminateOnNaN } from './terminate-on-nan';
 export type { NaNReport, TerminateOnNaN, TerminateOnNaNOptions } from './terminate-on-nan';
 export type { Callback, FitContext } from './callback';
