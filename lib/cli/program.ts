@@ -5,6 +5,7 @@ import { evalCommand } from './commands/eval';
 import { generateCommand } from './commands/generate';
 import { infoCommand } from './commands/info';
 import { inspectCommand } from './commands/inspect';
+import { resumeCommand } from './commands/resume';
 import { trainCommand } from './commands/train';
 import { codeOfFailure, describeFailure } from './failures';
 import { Output } from './output';
@@ -45,7 +46,14 @@ function createProgram(finish: Finish): Command {
     .helpCommand('help [command]', 'explain a command')
     .addHelpText('after', HELP);
   prepare(program, 'ostinato');
-  const commands = [trainCommand, generateCommand, evalCommand, inspectCommand, infoCommand];
+  const commands = [
+    trainCommand,
+    resumeCommand,
+    generateCommand,
+    evalCommand,
+    inspectCommand,
+    infoCommand,
+  ];
   for (const make of commands) {
     const command = make(finish).helpOption('-h, --help', 'explain and give examples');
     program.addCommand(prepare(command, `ostinato ${command.name()}`));
