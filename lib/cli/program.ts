@@ -1,10 +1,12 @@
 /** The command line as a whole: its commands, and how every error ends. */
 import { Command, CommanderError } from 'commander';
 import { version } from '../runtime';
+import { compareCommand } from './commands/compare';
 import { evalCommand } from './commands/eval';
 import { generateCommand } from './commands/generate';
 import { infoCommand } from './commands/info';
 import { inspectCommand } from './commands/inspect';
+import { reportCommand } from './commands/report';
 import { resumeCommand } from './commands/resume';
 import { trainCommand } from './commands/train';
 import { codeOfFailure, describeFailure } from './failures';
@@ -49,6 +51,8 @@ function createProgram(finish: Finish): Command {
   const commands = [
     trainCommand,
     resumeCommand,
+    reportCommand,
+    compareCommand,
     generateCommand,
     evalCommand,
     inspectCommand,
