@@ -14,6 +14,7 @@
  * - `ERR_DIVERGED` the loss or a gradient became NaN or infinite
  * - `ERR_ABORTED` the operation was cancelled
  * - `ERR_FORMAT` a file is not what it claims to be
+ * - `ERR_CHECKPOINT` a checkpoint is of another model, other data, other options or another version
  * - `ERR_IO` a file could not be read or written; `cause` holds the system's error
  * - `ERR_OUT_OF_MEMORY` the native core could not allocate memory
  * - `ERR_ADDON` the native addon could not be loaded
@@ -26,6 +27,7 @@ export type ErrorCode =
   | 'ERR_DIVERGED'
   | 'ERR_ABORTED'
   | 'ERR_FORMAT'
+  | 'ERR_CHECKPOINT'
   | 'ERR_IO'
   | 'ERR_OUT_OF_MEMORY'
   | 'ERR_ADDON';
@@ -138,6 +140,7 @@ const CODES: ReadonlySet<string> = new Set<ErrorCode>([
   'ERR_DIVERGED',
   'ERR_ABORTED',
   'ERR_FORMAT',
+  'ERR_CHECKPOINT',
   'ERR_IO',
   'ERR_OUT_OF_MEMORY',
 ]);

@@ -1,12 +1,15 @@
 /** The training loop: slices of native steps, and callbacks between them. */
+import type { CallbackList } from './callbacks/callback-list';
+import type { Position } from './checkpoint/training-state';
 import { cutIntoBatches, prefetched, range, readBatch } from './data/batches';
 import type { BatchStream } from './data/batches';
 import { openData } from './data/source';
 import type { OpenData } from './data/source';
 import { OstinatoError, wrongValue } from './errors';
 import { MAX_BATCHES, SLICE_MS, nextBatches } from './evaluate';
+import type { RunContext } from './fit-context';
 import { scores } from './metrics';
-import type { MetricName, Scores, Totals } from './metrics';
+import type { MetricName, Scores } from './metrics';
 import type { ModelCore, Training } from './model-core';
 import type { NativeBatches, NativeTrainResult } from './native';
 
@@ -36,15 +39,8 @@ export interface RunOptions {
   divergence: 'stop' | 'skip' | 'continue';
   signal: AbortSignal | undefined;
   threads: number;
-  onBatch: ((event: BatchEvent) => unknown) | undefined;
-}
-
-/** What one epoch must not forget between its parts. */
-interface Epoch {
-  epoch: number;
-  batch: number;
-  batches: number | undefined;
-  totals: Totals;
+  callbacks: CallbackList;
+  context: RunContext;
 }
 
 /** Steps of the first slice: few, until it is known how long a step takes. */
@@ -61,68 +57,73 @@ export class FitRun {
     this.#options = options;
   }
 
-  /** Trains on the given samples, in that order. */
-  async samples(
-    data: OpenData,
-    order: Int32Array,
-    batchSize: number,
-    epoch: number,
-  ): Promise<Totals> {
+  /**
+   * Trains on the given samples, in that order, from the position of the context on.
+   *
+   * @returns whether all of them were reached
+   */
+  async samples(data: OpenData, order: Int32Array, batchSize: number): Promise<boolean> {
+    const { position } = this.#options.context;
     const batches = cutIntoBatches(order, batchSize);
-    const state = this.#begin(epoch, batches.sizes.length);
-    await this.#train(data, batches, state);
-    return state.totals;
+    await this.#train(data, batches, position.batch);
+    return position.batch === batches.sizes.length;
   }
 
-  /** Trains on one pass of a stream. */
-  async stream(stream: BatchStream, epoch: number): Promise<Totals> {
-    const { training } = this.#options;
-    const state = this.#begin(epoch, undefined);
+  /**
+   * Trains on one pass of a stream, from the position of the context on.
+   *
+   * @returns whether its end was reached
+   */
+  async stream(stream: BatchStream): Promise<boolean> {
+    const { training, context } = this.#options;
+    const { position } = context;
+    const { epoch } = position;
     const open = (batch: unknown) =>
       openData(this.#core, { kind: 'arrays', arrays: readBatch(batch) }, training.loss.targets);
-    for await (const data of prefetched(stream, open)) {
+    for await (const data of prefetched(stream, open, epoch, position.batch)) {
       try {
-        await this.#train(data, cutIntoBatches(range(0, data.samples), data.samples), state);
+        await this.#train(data, cutIntoBatches(range(0, data.samples), data.samples), 0);
       } finally {
         data.dispose();
       }
-      if (this.#core.stopRequested) break;
+      if (this.#core.stopRequested) return false;
     }
-    if (state.batch === 0) {
+    if (position.batch === 0) {
       const advice =
         epoch === 0
           ? undefined
           : 'a generator can be read once; pass a function that makes a new one for each epoch';
       throw wrongValue(`at least one batch in epoch ${epoch}`, 'data', stream, advice);
     }
-    return state.totals;
+    return true;
   }
 
-  #begin(epoch: number, batches: number | undefined): Epoch {
-    return { epoch, batch: 0, batches, totals: { lossSum: 0, count: 0, correct: 0 } };
-  }
-
-  async #train(data: OpenData, batches: NativeBatches, state: Epoch): Promise<void> {
-    const { carryState, divergence, signal, threads } = this.#options;
-    let at = 0;
-    for (let from = 0; from < batches.sizes.length && !this.#core.stopRequested;) {
-      const part = nextBatches(batches, from, at, this.#offer);
+  /** Trains on batches from number `from` of these on. */
+  async #train(data: OpenData, batches: NativeBatches, from: number): Promise<void> {
+    const { carryState, divergence, signal, threads, training, callbacks, context } = this.#options;
+    const { position } = context;
+    let at = batches.sizes.subarray(0, from).reduce((sum, size) => sum + size, 0);
+    while (from < batches.sizes.length && !this.#core.stopRequested) {
+      const most = Math.min(this.#offer, callbacks.stepsUntilStop(training.steps));
+      const part = nextBatches(batches, from, at, most);
       const rates = this.#rates(part.sizes.length);
       const result = await this.#core.job(signal, (native, job) =>
         native.train(data.native, part, rates, {
           job,
           carryState,
-          reset: state.batch === 0,
+          reset: position.batch === 0,
           divergence: divergence === 'continue' ? 'update' : divergence,
           budgetMs: SLICE_MS,
           threads,
         }),
       );
-      await this.#report(result, rates, state);
+      await this.#report(result, rates, position);
       for (let i = from; i < from + result.steps; i++) at += batches.sizes[i]!;
       from += result.steps;
       this.#offer = Math.min(MAX_BATCHES, Math.max(FIRST_SLICE, result.steps * 2));
-      if (result.diverged) this.#fail(result, state);
+      if (result.diverged) this.#fail(result, position);
+      const saved = context.safePoint();
+      if (saved !== undefined) await saved;
     }
   }
 
@@ -140,42 +141,42 @@ export class FitRun {
     });
   }
 
-  async #report(result: NativeTrainResult, rates: Float64Array, state: Epoch): Promise<void> {
-    const { training, metrics, onBatch, divergence } = this.#options;
+  async #report(result: NativeTrainResult, rates: Float64Array, position: Position): Promise<void> {
+    const { training, metrics, callbacks, context, divergence } = this.#options;
     for (let i = 0; i < result.steps; i++) {
       const loss = result.losses[i]!;
       const rows = result.counts[i]!;
       const correct = result.correct[i]!;
-      const { batch } = state;
+      const batch = position.batch++;
       const step = Math.floor(training.steps++ / training.optimizer.native.accumulateSteps);
-      state.batch++;
+      position.learningRate = rates[i]!;
       if (divergence !== 'skip' || Number.isFinite(loss)) {
-        state.totals.lossSum += loss * rows;
-        state.totals.count += rows;
-        state.totals.correct += correct;
+        position.totals.lossSum += loss * rows;
+        position.totals.count += rows;
+        position.totals.correct += correct;
       }
-      if (onBatch === undefined) continue;
+      if (!callbacks.hearsBatches) continue;
       const event: BatchEvent = {
-        epoch: state.epoch,
+        epoch: position.epoch,
         batch,
-        batches: state.batches,
+        batches: context.batches,
         step,
         learningRate: rates[i]!,
         gradientNorm: result.gradientNorms[i]!,
         rows,
         ...scores({ lossSum: loss * rows, count: rows, correct }, metrics),
       };
-      await this.#core.paused(() => onBatch(event));
+      await callbacks.batchEnd(event);
     }
   }
 
-  #fail(result: NativeTrainResult, state: Epoch): never {
+  #fail(result: NativeTrainResult, position: Position): never {
     const { training } = this.#options;
     const loss = result.losses[result.steps - 1];
     const norm = result.gradientNorms[result.steps - 1];
     throw new OstinatoError(
       'ERR_DIVERGED',
-      `Training diverged at step ${training.steps - 1} (epoch ${state.epoch}, batch ${state.batch - 1}): ` +
+      `Training diverged at step ${training.steps - 1} (epoch ${position.epoch}, batch ${position.batch - 1}): ` +
         `the loss is ${loss}, the gradients' norm ${norm}. The weights are those before this step. ` +
         'Lower the learning rate, set clipNorm (for example 1) on the optimizer, and look for NaN ' +
         "in the data; onDivergence: 'skip' leaves such updates out and goes on",

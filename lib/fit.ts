@@ -1,16 +1,24 @@
-/** `model.fit`: options, the split of the data, epochs, validation and the history. */
+/** `model.fit`: options, epochs, validation, going on from a checkpoint, and the history. */
+import { checkCallbacks } from './callbacks/callback';
+import type { Callback } from './callbacks/callback';
+import { CallbackList } from './callbacks/callback-list';
+import { findCheckpoint } from './checkpoint/directory';
+import { checkIdentity, identityOf, restore } from './checkpoint/training-state';
 import { isBatchStream, range } from './data/batches';
 import { openData, readSource, readValidation } from './data/source';
-import type { OpenData, Source } from './data/source';
-import { guardNative, wrongKind, wrongValue } from './errors';
+import type { Source } from './data/source';
+import { guardNative, wrongKind } from './errors';
 import { evaluateSamples, evaluateSource } from './evaluate';
 import type { PassOptions } from './evaluate';
+import { RunContext, startOfEpoch } from './fit-context';
 import { FitRun } from './fit-run';
 import type { BatchEvent } from './fit-run';
+import { splitIdentity, useSamples } from './fit-split';
 import { isSameLoss, resolveLoss } from './losses';
 import type { Loss, LossName, LossOptions } from './losses';
 import { resolveMetrics, scores } from './metrics';
 import type { MetricName, Scores } from './metrics';
+import type { Model } from './model';
 import type { ModelCore, Training } from './model-core';
 import { nativeOptimizer, resolveOptimizer } from './optimizers';
 import type { Optimizer, OptimizerName } from './optimizers';
@@ -20,6 +28,8 @@ import {
   abortSignal,
   anything,
   callback,
+  checkText,
+  custom,
   flag,
   integer,
   number,
@@ -36,6 +46,8 @@ export interface EpochEvent extends Scores {
   valAccuracy?: number;
   valPerplexity?: number;
   valBits?: number;
+  /** The rate of its last step. */
+  learningRate: number;
   /** Time of the epoch, validation included, in seconds. */
   seconds: number;
 }
@@ -51,6 +63,7 @@ export interface History {
   valAccuracy?: number[];
   valPerplexity?: number[];
   valBits?: number[];
+  learningRate: number[];
   seconds: number[];
 }
 
@@ -106,6 +119,18 @@ export interface FitOptions {
   onBatch?: (event: BatchEvent) => unknown;
   /** Called after each epoch; a promise is awaited. The model can be read meanwhile. */
   onEpoch?: (event: EpochEvent) => unknown;
+  /**
+   * Observers, called in this order, then `onBatch` and `onEpoch`: those of `callbacks`, or your own.
+   */
+  callbacks?: readonly Callback[];
+  /**
+   * Goes on from a checkpoint, or from the newest whole one in a directory: the weights, the
+   * optimiser, the place in the data, the history and the callbacks become those of that run, and
+   * what follows is bit for bit what would have followed there. The model, the data and the options
+   * must be the same; `epochs`, the learning rate, `signal`, `threads` and callbacks without a state
+   * may differ. A stream must give the same batches again.
+   */
+  resume?: string;
   /** Default: `getThreads()`. Results do not depend on it. */
   threads?: number;
 }
@@ -132,66 +157,12 @@ const schema = {
   signal: abortSignal(),
   onBatch: callback<(event: BatchEvent) => unknown>(),
   onEpoch: callback<(event: EpochEvent) => unknown>(),
+  callbacks: custom<Callback[]>(checkCallbacks, []),
+  resume: optional(custom(checkText)),
   threads: optional(integer(1, 1024)),
 };
 
 type Options = ReturnType<typeof parseOptions<typeof schema>>;
-
-/** Data in the core, and how its samples are used. */
-interface Split {
-  data: OpenData;
-  batchSize: number;
-  carryState: boolean;
-  shuffle: boolean;
-  trainSamples: number;
-}
-
-function useSamples(data: OpenData, options: Options): Split {
-  const { lanes, samples } = data;
-  if (lanes !== undefined && options.batchSize !== undefined && options.batchSize !== lanes) {
-    throw wrongValue(
-      `${lanes}, the dataset's batchSize,`,
-      'model.fit.batchSize',
-      options.batchSize,
-    );
-  }
-  if (lanes !== undefined && options.stateful === false) {
-    throw wrongKind('true for a stateful dataset', 'model.fit.stateful', false);
-  }
-  const carryState = options.stateful ?? lanes !== undefined;
-  const batchSize = lanes ?? options.batchSize ?? 32;
-  if (carryState && options.shuffle === true) {
-    throw wrongKind('false with carried state', 'model.fit.shuffle', true);
-  }
-  const unit = carryState ? batchSize : 1;
-  if (carryState && samples % batchSize !== 0) {
-    throw wrongValue(
-      `a divisor of the ${samples} samples`,
-      'model.fit.batchSize',
-      batchSize,
-      'carried state needs the same number of rows in every batch',
-    );
-  }
-  let trainSamples = samples;
-  if (options.validationSplit > 0) {
-    const held = Math.max(1, Math.floor((samples / unit) * options.validationSplit)) * unit;
-    trainSamples = samples - held;
-    if (trainSamples === 0) {
-      throw wrongValue(
-        'a share that leaves samples to train on',
-        'model.fit.validationSplit',
-        options.validationSplit,
-      );
-    }
-  }
-  return {
-    data,
-    batchSize,
-    carryState,
-    shuffle: options.shuffle ?? !carryState,
-    trainSamples,
-  };
-}
 
 /** Makes the core's trainer, or goes on with the last one when the optimiser is the same. */
 function configure(core: ModelCore, loss: Loss, given: unknown): Training {
@@ -235,25 +206,67 @@ function withValidation(event: EpochEvent, validation: Scores | undefined): Epoc
   return event;
 }
 
-function validates(validation: Source | undefined, split: Split | undefined): boolean {
-  return validation !== undefined || (split?.trainSamples ?? 0) < (split?.data.samples ?? 0);
+/** The names of what epochs report. */
+function scoreNames(metrics: readonly MetricName[], validates: boolean): string[] {
+  const names = ['loss', ...metrics] as const;
+  return validates ? [...names, ...names.map((name) => VALIDATION_NAMES[name])] : [...names];
+}
+
+/** The callbacks of the options, then the functions. */
+function callbackList(core: ModelCore, { callbacks, onBatch, onEpoch }: Options): CallbackList {
+  const functions: Callback = {};
+  if (onBatch !== undefined) functions.onBatchEnd = (event) => onBatch(event);
+  if (onEpoch !== undefined) functions.onEpochEnd = (event) => onEpoch(event);
+  return new CallbackList(core, [...callbacks, functions]);
 }
 
 async function run(
   core: ModelCore,
+  model: Model,
   source: Source,
   validation: Source | undefined,
   loss: Loss,
   metrics: MetricName[],
   options: Options,
 ): Promise<History> {
-  const { signal, epochs, initialEpoch, onEpoch } = options;
+  const { signal, epochs, initialEpoch, resume } = options;
   const threads = core.threads(options.threads);
+  const seed = options.seed ?? core.plan.seed;
   const opened = source.kind === 'stream' ? undefined : openData(core, source, loss.targets);
+  const callbacks = callbackList(core, options);
   try {
     const split = opened === undefined ? undefined : useSamples(opened, options);
-    const training = configure(core, loss, options.optimizer ?? 'adam');
+    const given = options.optimizer ?? 'adam';
+    const checkpoint = resume === undefined ? undefined : await findCheckpoint(resume);
+    const identity = {
+      ...identityOf(core, resolveOptimizer(given), loss),
+      data: source.kind,
+      ...splitIdentity(split, seed),
+      metrics,
+    };
+    if (checkpoint !== undefined) {
+      checkIdentity(checkpoint.file, identity, checkpoint.path);
+      core.training = undefined;
+    }
+    const training = configure(core, loss, given);
+    const saved = checkpoint && restore(core, checkpoint.file, checkpoint.path);
     const carryState = split?.carryState ?? options.stateful ?? false;
+    const validates =
+      validation !== undefined || (split !== undefined && split.trainSamples < split.data.samples);
+    const history = saved?.history ?? { epoch: [], loss: [], learningRate: [], seconds: [] };
+    const context = new RunContext({
+      core,
+      model,
+      callbacks,
+      identity,
+      epochs,
+      batches: split && Math.ceil(split.trainSamples / split.batchSize),
+      scores: scoreNames(metrics, validates),
+      history,
+      position: saved?.position ?? startOfEpoch(initialEpoch),
+      resumed: saved !== undefined,
+    });
+    callbacks.context = context;
     const fitRun = new FitRun(core, {
       training,
       metrics,
@@ -261,7 +274,8 @@ async function run(
       divergence: options.onDivergence,
       signal,
       threads,
-      onBatch: options.onBatch,
+      callbacks,
+      context,
     });
     const pass: PassOptions = {
       loss,
@@ -272,42 +286,58 @@ async function run(
     };
     const validate = async () => {
       if (validation !== undefined) return evaluateSource(core, validation, pass);
-      if (split === undefined || split.trainSamples === split.data.samples) return undefined;
+      if (split === undefined || !validates) return undefined;
       const held = range(split.trainSamples, split.data.samples);
       return evaluateSamples(core, split.data, held, { ...pass, carryState });
     };
-    const observe = monitoring(training, metrics, validates(validation, split));
-    const history: History = { epoch: [], loss: [], seconds: [] };
-    for (let epoch = initialEpoch; epoch < epochs && !core.stopRequested; epoch++) {
-      const start = performance.now();
-      let totals;
+    const observe = monitoring(training, metrics, validates);
+    if (saved !== undefined) callbacks.setStates(saved.callbacks);
+    const begun = callbacks.trainBegin();
+    if (begun !== undefined) await begun;
+    while (context.epoch < epochs && !core.stopRequested) {
+      const { position } = context;
+      const { epoch } = position;
+      context.enter(position);
+      const told = position.batch === 0 ? callbacks.epochBegin() : undefined;
+      if (told !== undefined) await told;
+      let whole;
       if (source.kind === 'stream') {
-        totals = await fitRun.stream(source.stream, epoch);
+        whole = await fitRun.stream(source.stream);
       } else {
         const order = split!.shuffle
-          ? new RandomSequence(options.seed ?? core.plan.seed, epoch).permutation(
-              split!.trainSamples,
-            )
+          ? new RandomSequence(seed, epoch).permutation(split!.trainSamples)
           : range(0, split!.trainSamples);
-        totals = await fitRun.samples(split!.data, order, split!.batchSize, epoch);
+        whole = await fitRun.samples(split!.data, order, split!.batchSize);
       }
       const validated = await validate();
+      const { learningRate } = position;
       const event = withValidation(
-        { epoch, ...scores(totals, metrics), seconds: (performance.now() - start) / 1000 },
+        { epoch, ...scores(position.totals, metrics), learningRate, seconds: context.seconds },
         validated && scores(validated, metrics),
       );
       record(history, event);
       observe(event);
-      if (onEpoch !== undefined) await core.paused(() => onEpoch(event));
+      await context.epochEnd(event);
+      context.position = startOfEpoch(epoch + 1);
+      // An epoch that was cut short has been saved where it was left.
+      if (whole) await context.safePoint();
     }
+    await callbacks.trainEnd();
     return history;
+  } catch (error) {
+    await callbacks.trainError(error);
+    throw error;
   } finally {
     opened?.dispose();
   }
 }
 
 /** See `Model.fit`. */
-export async function fit(core: ModelCore, args: readonly unknown[]): Promise<History> {
+export async function fit(
+  core: ModelCore,
+  model: Model,
+  args: readonly unknown[],
+): Promise<History> {
   const [x, second] = args;
   const bare = isBatchStream(x) || readSource.takesNoTargets(x);
   if (args.length > (bare ? 2 : 3)) throw wrongKind('nothing', 'the last argument', args.at(-1));
@@ -330,11 +360,19 @@ export async function fit(core: ModelCore, args: readonly unknown[]): Promise<Hi
       'give validationData',
     );
   }
+  if (options.resume !== undefined && options.initialEpoch > 0) {
+    throw wrongKind(
+      'nothing beside resume',
+      'model.fit.initialEpoch',
+      options.initialEpoch,
+      'the checkpoint knows its epoch',
+    );
+  }
   const validation =
     options.validationData === undefined ? undefined : readValidation(options.validationData);
   options.signal?.throwIfAborted();
   return core.exclusive('fit()', () => {
     core.stopRequested = false;
-    return run(core, source, validation, loss, metrics, options);
+    return run(core, model, source, validation, loss, metrics, options);
   });
 }

@@ -8,6 +8,7 @@ export type { ErrorCode } from './errors';
 export { getThreads, info, setThreads } from './runtime';
 export type { Info } from './runtime';
 
+export * as callbacks from './callbacks';
 export * as ctc from './ctc';
 export * as layers from './layers';
 export * as metrics from './measures';
@@ -17,6 +18,7 @@ export * as safetensors from './safetensors';
 export * as text from './text';
 
 export type { ArrayInput, NDArray, NestedArray, NumericArray, ShapedArray } from './data/arrays';
+export type { Callback, FitContext } from './callbacks';
 export type { Batch, BatchLike, BatchStream } from './data/batches';
 export type { WindowDataset } from './data/window-dataset';
 export type { EvaluateOptions } from './evaluate';

@@ -120,14 +120,15 @@ export class Model implements Disposable {
    *
    * @returns the scores of each epoch
    * @throws TypeError, RangeError for wrong options or data
-   * @throws OstinatoError `ERR_SHAPE_MISMATCH`; `ERR_BUSY`; `ERR_DISPOSED`; `ERR_DIVERGED`
+   * @throws OstinatoError `ERR_SHAPE_MISMATCH`; `ERR_BUSY`; `ERR_DISPOSED`; `ERR_DIVERGED`; with `resume`
+   *     `ERR_CHECKPOINT`, `ERR_FORMAT`, `ERR_IO`; whatever a callback throws
    * @throws the signal's reason, when it is aborted; the weights are those after the last whole step
    */
   async fit(x: ArrayInput, y: ArrayInput, options: FitOptions): Promise<History>;
   /** Trains on windows of a text, or on a stream of batches, one pass an epoch. */
   async fit(data: WindowDataset | BatchStream, options: FitOptions): Promise<History>;
   async fit(...args: unknown[]): Promise<History> {
-    return fit(this.#core, args);
+    return fit(this.#core, this, args);
   }
 
   /** Ends a running `fit` after the slice of steps at hand; its promise resolves as usual. */

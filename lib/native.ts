@@ -205,6 +205,10 @@ export interface NativeModel {
   /** The optimiser's state, for saving. */
   readOptimizer(): NativeOptimizerState;
   writeOptimizer(state: NativeOptimizerState): void;
+  /** States that the next step of a `carryState` run begins with; empty before its first step. */
+  readCarried(): Float32Array[];
+  /** `rows` is the batch size of the states; null forgets them. */
+  writeCarried(states: NativeStates | null, rows: number): void;
   /**
    * Runs whole steps over the batches until `budgetMs` has passed or they are done; at least one.
    * `learningRates[i]` is that of the update of which batch i is a part. Rejects with `ERR_ABORTED`

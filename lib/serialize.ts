@@ -1,4 +1,5 @@
 /** Models as files: safetensors with PyTorch's names, and the configuration in the metadata. */
+import { TRAINING_PREFIX, isCheckpoint } from './checkpoint/file';
 import { OstinatoError, guardNative, wrongKind } from './errors';
 import { fromConfig as layerFromConfig } from './layers';
 import type { LayerConfig } from './layers';
@@ -51,12 +52,17 @@ export function planOf(config: unknown): Plan {
 export async function save(core: ModelCore, path: string, metadata: unknown): Promise<void> {
   // Copies, made before the first await: later training does not reach into the file.
   const weights = getWeights(core);
-  await safetensors.write(path, weights, {
+  await safetensors.write(path, weights, fileMetadata(core.plan, metadata));
+}
+
+/** What stands in the head of a saved model beside the names of its weights. */
+export function fileMetadata(plan: Plan, metadata: unknown): Record<string, string> {
+  return {
     format: 'pt',
     'ostinato.version': version(),
-    'ostinato.config': JSON.stringify(configOf(core.plan)),
+    'ostinato.config': JSON.stringify(configOf(plan)),
     ...(metadata === undefined ? {} : { 'ostinato.metadata': JSON.stringify(metadata) }),
-  });
+  };
 }
 
 function parseMetadata({ metadata }: Header, key: string, path: string): unknown {
@@ -119,7 +125,10 @@ export async function loadWeights(
   core.checkWritable();
   const map = checkNameMap(options.map);
   let matched: ReturnType<typeof matchTensors<safetensors.TensorInfo>> | undefined;
-  const file = await safetensors.read(path, ({ tensors }) => {
+  const file = await safetensors.read(path, ({ tensors: all, metadata }) => {
+    const tensors = isCheckpoint(metadata)
+      ? all.filter(({ name }) => !name.startsWith(TRAINING_PREFIX))
+      : all;
     matched = matchTensors(core, tensors, map, options.strict, path);
     return matched.reads.map(({ tensor }) => tensor);
   });

@@ -181,7 +181,6 @@ const FOREIGN_NAMES: Record<string, { here: readonly string[]; origin: string }>
   alpha: { here: ['rho'], origin: "PyTorch's name" },
   clipnorm: { here: ['clipNorm'], origin: "Keras's name" },
   clipvalue: { here: ['clipValue'], origin: "Keras's name" },
-  callbacks: { here: ['onEpoch'], origin: "Keras's name; onBatch and onEpoch are functions" },
   gradientAccumulationSteps: { here: ['accumulateSteps'], origin: "Keras's name" },
   lrDecay: { here: ['learningRate'], origin: "PyTorch's name; give a schedule" },
   decay: { here: ['weightDecay'], origin: 'a common name' },

@@ -6,27 +6,61 @@ import { fileError } from './failures';
 import { UsageError } from './usage-error';
 
 /** Keys whose values are paths, seen from the folder of the configuration file. */
-const PATHS = ['text', 'out', 'resume'];
+const PATHS = ['text', 'out', 'resume', 'dir'];
 
-async function parse(source: string, path: string): Promise<unknown> {
+/** The keys and values of a configuration file, and where they stand. */
+export interface ConfigFile {
+  values: Record<string, unknown>;
+  /** The line of a key, from 1, as `file:line`. */
+  place: (key: string) => string;
+}
+
+/** What a parser says, with the line where JSON gives a position alone. */
+function reasonOf(error: unknown, source: string): string {
+  const [reason] = (error as Error).message.split('\n');
+  const position = /at position (\d+)(?! \(line)/.exec(reason!);
+  if (position === null) return reason!.replace(/:$/, '');
+  return `${reason} (line ${source.slice(0, Number(position[1])).split('\n').length})`;
+}
+
+async function parse(source: string, path: string): Promise<ConfigFile> {
+  const { LineCounter, isMap, isScalar, parseDocument } = await import('yaml');
+  const lines = new LineCounter();
   try {
-    if (extname(path).toLowerCase() === '.json') return JSON.parse(source);
-    const { parse: parseYaml } = await import('yaml');
-    return parseYaml(source);
+    const json = extname(path).toLowerCase() === '.json';
+    const parsed: unknown = json ? JSON.parse(source) : undefined;
+    // JSON is YAML, so this finds the lines of both.
+    const document = parseDocument(source, { lineCounter: lines });
+    if (!json && document.errors.length > 0) throw document.errors[0]!;
+    const { contents } = document;
+    const place = (key: string): string => {
+      const pair = isMap(contents)
+        ? contents.items.find((item) => isScalar(item.key) && String(item.key.value) === key)
+        : undefined;
+      const offset = (pair?.key as { range?: [number] } | undefined)?.range?.[0];
+      return offset === undefined ? path : `${path}:${lines.linePos(offset).line}`;
+    };
+    const values = json ? parsed : (document.toJS() as unknown);
+    if (!isRecord(values)) {
+      throw new UsageError(`Expected keys and values in ${path}, for example "units: 256"`);
+    }
+    return { values, place };
   } catch (error) {
-    const [reason] = (error as Error).message.split('\n');
-    throw new UsageError(`${path} cannot be read as a configuration file: ${reason}`);
+    if (error instanceof UsageError) throw error;
+    throw new UsageError(
+      `${path} cannot be read as a configuration file: ${reasonOf(error, source)}`,
+    );
   }
 }
 
 /**
- * The keys and values of a configuration file; paths in it are made absolute.
+ * Reads a configuration file; paths in it are made absolute.
  *
  * @param path ends with `.json`, `.yaml` or `.yml`
  * @throws UsageError for another kind of file, or one that holds no keys and values
  * @throws Failure when it cannot be opened
  */
-export async function readConfigFile(path: string): Promise<Record<string, unknown>> {
+export async function readConfigFile(path: string): Promise<ConfigFile> {
   if (!/\.(json|ya?ml)$/i.test(path)) {
     throw new UsageError(
       `Expected a configuration file that ends with .json, .yaml or .yml but received "${basename(path)}"; give a text by --text`,
@@ -35,16 +69,16 @@ export async function readConfigFile(path: string): Promise<Record<string, unkno
   const source = await readFile(path, 'utf8').catch((error: unknown) => {
     throw fileError('read', path, error);
   });
-  const config = await parse(source, path);
-  if (!isRecord(config)) {
-    throw new UsageError(`Expected keys and values in ${path}, for example "units: 256"`);
-  }
+  const { values, place } = await parse(source, path);
   const folder = dirname(resolve(path));
   const absolute = (key: string, value: unknown): unknown =>
     PATHS.includes(key) && typeof value === 'string' && value !== ''
       ? resolve(folder, value)
       : value;
-  return Object.fromEntries(
-    Object.entries(config).map(([key, value]) => [key, absolute(key, value)]),
-  );
+  return {
+    values: Object.fromEntries(
+      Object.entries(values).map(([key, value]) => [key, absolute(key, value)]),
+    ),
+    place,
+  };
 }

@@ -39,7 +39,10 @@ export function buildLanguageModel(
   ];
   if (dropout > 0) stack.push(layers.dropout({ rate: dropout }));
   stack.push(layers.dense({ units: vocab.size }));
-  return { model: sequential(stack, { seed }), vocab };
+  const model = sequential(stack, { seed });
+  // Checkpoints are models as well, with the vocabulary in them.
+  model.metadata = { vocab };
+  return { model, vocab };
 }
 
 /**
@@ -164,4 +167,9 @@ export function describeLayers(configs: readonly { type: string }[]): string {
       return parts.join(' ');
     })
     .join(' → ');
+}
+
+/** What a text begins after when nobody says so: the beginning of a line, if there are lines. */
+export function beginning(vocab: Vocabulary): string {
+  return ['\n', ' '].find((character) => vocab.has(character)) ?? vocab.characters[0]!;
 }

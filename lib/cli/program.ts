@@ -1,10 +1,13 @@
 /** The command line as a whole: its commands, and how every error ends. */
 import { Command, CommanderError } from 'commander';
 import { version } from '../runtime';
+import { compareCommand } from './commands/compare';
 import { evalCommand } from './commands/eval';
 import { generateCommand } from './commands/generate';
 import { infoCommand } from './commands/info';
 import { inspectCommand } from './commands/inspect';
+import { reportCommand } from './commands/report';
+import { resumeCommand } from './commands/resume';
 import { trainCommand } from './commands/train';
 import { codeOfFailure, describeFailure } from './failures';
 import { Output } from './output';
@@ -45,7 +48,16 @@ function createProgram(finish: Finish): Command {
     .helpCommand('help [command]', 'explain a command')
     .addHelpText('after', HELP);
   prepare(program, 'ostinato');
-  const commands = [trainCommand, generateCommand, evalCommand, inspectCommand, infoCommand];
+  const commands = [
+    trainCommand,
+    resumeCommand,
+    reportCommand,
+    compareCommand,
+    generateCommand,
+    evalCommand,
+    inspectCommand,
+    infoCommand,
+  ];
   for (const make of commands) {
     const command = make(finish).helpOption('-h, --help', 'explain and give examples');
     program.addCommand(prepare(command, `ostinato ${command.name()}`));

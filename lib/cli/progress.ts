@@ -15,6 +15,8 @@ export interface ProgressState {
   fraction: number;
   /** What stands behind the bar or on the line. */
   text: string;
+  /** What stands behind the bar alone. */
+  picture?: string;
   /** What machines get. */
   event: Readonly<Record<string, string | number>>;
 }
@@ -27,6 +29,7 @@ export class Progress {
   #shown = this.#start;
   #text = 'starting';
   #remaining = '…';
+  #first: { fraction: number; time: number } | undefined;
 
   private constructor(output: Output, bar: SingleBar | undefined) {
     this.#output = output;
@@ -54,14 +57,21 @@ export class Progress {
     return new Progress(output, bar);
   }
 
-  update({ fraction, text, event }: ProgressState): void {
+  update({ fraction, text, picture = '', event }: ProgressState): void {
     const now = performance.now();
     this.#text = text;
     const elapsed = (now - this.#start) / 1000;
-    const remaining = fraction > 0 ? durationText(elapsed * (1 / fraction - 1)) : '…';
+    // From the first state on: a run that goes on has done a part of its work before.
+    this.#first ??= { fraction, time: now };
+    const done = fraction - this.#first.fraction;
+    const pace = (now - this.#first.time) / 1000 / done;
+    const remaining = done > 0 ? durationText(pace * (1 - fraction)) : '…';
     this.#remaining = remaining;
     if (this.#bar !== undefined) {
-      this.#bar.update(Math.floor(Math.min(1, fraction) * BAR_STEPS), { text, remaining });
+      this.#bar.update(Math.floor(Math.min(1, fraction) * BAR_STEPS), {
+        text: picture === '' ? text : `${picture} ${text}`,
+        remaining,
+      });
     } else if (now - this.#shown >= (this.#output.json ? EVENT_INTERVAL : LINE_INTERVAL)) {
       this.#shown = now;
       this.#output.line(

@@ -2,6 +2,7 @@
 import { InvalidArgumentError, Option } from 'commander';
 import { parseOptions } from '../validate';
 import type { Field, Schema } from '../validate';
+import type { ConfigFile } from './config-file';
 import { UsageError } from './usage-error';
 
 /** One setting. Its key in configuration files is the flag in camelCase. */
@@ -62,11 +63,7 @@ export function optionOf(setting: Setting<unknown>): Option {
 }
 
 /** The values of a configuration file, each checked; what is left out stays undefined. */
-function readConfig(
-  settings: Settings,
-  config: Readonly<Record<string, unknown>>,
-  file: string,
-): Record<string, unknown> {
+function readConfig(settings: Settings, { values, place }: ConfigFile): Record<string, unknown> {
   // With no value required, so that a flag may give what the file leaves out.
   const loose: Schema = Object.fromEntries(
     Object.entries(settings).map(([key, { field }]) => [
@@ -74,26 +71,29 @@ function readConfig(
       { parse: field.parse, required: false, fallback: undefined },
     ]),
   );
-  try {
-    return parseOptions(file, config, loose);
-  } catch (error) {
-    throw new UsageError((error as Error).message);
+  const read: Record<string, unknown> = {};
+  for (const [key, value] of Object.entries(values)) {
+    try {
+      read[key] = parseOptions('configuration', { [key]: value }, loose)[key];
+    } catch (error) {
+      throw new UsageError(`${place(key)}: ${(error as Error).message}`);
+    }
   }
+  return read;
 }
 
 /**
  * Joins what flags and a configuration file say: flags first, then the file, then defaults.
  *
- * @param file where the configuration is from, for messages
- * @throws UsageError for an unknown key, a value that is not allowed, or one that is missing
+ * @throws UsageError for an unknown key or a value that is not allowed, with the file and the line;
+ *     for a setting that is missing
  */
 export function settle<S extends Settings>(
   settings: S,
   flags: Readonly<Record<string, unknown>>,
-  config: Readonly<Record<string, unknown>> = {},
-  file = '',
+  config?: ConfigFile,
 ): Values<S> {
-  const fromFile = readConfig(settings, config, file);
+  const fromFile = config === undefined ? {} : readConfig(settings, config);
   const values = Object.entries(settings).map(([key, { field, flags: shown }]) => {
     const value = flags[key] ?? fromFile[key];
     if (value === undefined && field.required) {

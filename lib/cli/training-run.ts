@@ -8,6 +8,8 @@ import type { LanguageModel } from './language-model';
 import { bytesText, durationText, grouped } from './output';
 import type { Output } from './output';
 import { Progress } from './progress';
+import { runCallbacks } from './run-directory';
+import { Sparkline } from './sparkline';
 
 /** What a run needs to know. */
 export interface TrainingRunOptions {
@@ -19,6 +21,8 @@ export interface TrainingRunOptions {
   seconds: number | undefined;
   learningRate: number;
   clip: number;
+  /** The run directory, and the checkpoint in it to go on from. */
+  run: { directory: string; shown: string; resume: string | undefined } | undefined;
   /** Where to save, and how messages write it. */
   out: string;
   shownOut: string;
@@ -34,10 +38,17 @@ const ENDLESS = 1_000_000;
 const TELL_EVERY = 1;
 const SAVE_EVERY = 10;
 
+/** The scores of the held-out text that `fit` measured itself. */
+function heldOut({ valLoss, valBits, valAccuracy }: EpochEvent): Scores | undefined {
+  if (valLoss === undefined) return undefined;
+  return { loss: valLoss, bits: valBits!, accuracy: valAccuracy! };
+}
+
 export class TrainingRun {
   readonly #language: LanguageModel;
   readonly #options: TrainingRunOptions;
   readonly #cancelled = new AbortController();
+  readonly #trace = new Sparkline();
   #progress: Progress | undefined;
   #interrupts!: Interrupts;
   #start = 0;
@@ -100,21 +111,30 @@ export class TrainingRun {
   }
 
   async #fit(): Promise<void> {
-    const { training, epochs, clip } = this.#options;
+    const { training, validation, epochs, clip, run } = this.#options;
     this.#start = performance.now();
+    const kept =
+      run === undefined
+        ? {}
+        : {
+            callbacks: runCallbacks(run.directory),
+            ...(validation === undefined ? {} : { validationData: validation }),
+            ...(run.resume === undefined ? {} : { resume: run.resume }),
+          };
     await this.#language.model.fit(training, {
       epochs: epochs ?? ENDLESS,
       loss: 'sparseCategoricalCrossentropy',
       optimizer: optimizers.adamw({ learningRate: this.#schedule(), beta2: 0.99, clipNorm: clip }),
-      metrics: ['bits'],
+      metrics: run === undefined ? ['bits'] : ['bits', 'accuracy'],
+      ...kept,
       onBatch: (event) => this.#afterStep(event),
       onEpoch: (event) => this.#afterEpoch(event),
     });
   }
 
-  #afterStep({ bits, rows, epoch }: BatchEvent): void {
+  #afterStep({ bits, rows, epoch, step }: BatchEvent): void {
     const { seconds, epochs } = this.#options;
-    this.#steps++;
+    this.#steps = step + 1;
     this.#characters += rows;
     this.#smoothed =
       this.#smoothed === undefined ? bits! : this.#smoothed + SMOOTHING * (bits! - this.#smoothed);
@@ -123,6 +143,7 @@ export class TrainingRun {
     this.#progress?.update({
       fraction: this.#fraction,
       text: `${place}${this.#smoothed.toFixed(2)} bits/char | ${grouped(speed)} chars/s`,
+      picture: this.#trace.add(this.#smoothed),
       event: {
         epoch: epoch + 1,
         steps: this.#steps,
@@ -134,9 +155,10 @@ export class TrainingRun {
     if (over || this.#interrupts.received) this.#language.model.stop();
   }
 
-  async #afterEpoch({ epoch, bits }: EpochEvent): Promise<void> {
-    const { epochs, output, out } = this.#options;
-    const validation = await this.#validate();
+  async #afterEpoch(event: EpochEvent): Promise<void> {
+    const { epoch, bits } = event;
+    const { epochs, output, out, run } = this.#options;
+    const validation = run === undefined ? await this.#validate() : heldOut(event);
     this.#last = { bits: bits!, validation };
     if (this.#interrupts.received) return;
     if (this.#elapsed - this.#told >= TELL_EVERY || epoch + 1 === epochs) {
@@ -156,6 +178,7 @@ export class TrainingRun {
       validationAccuracy: validation?.accuracy ?? null,
       elapsedSeconds: this.#elapsed,
     });
+    if (run !== undefined) return;
     // What a power cut can cost is an epoch, or a few short ones.
     if (this.#elapsed - this.#saved < SAVE_EVERY) return;
     await saveLanguageModel(this.#language, out);
@@ -185,7 +208,7 @@ export class TrainingRun {
   }
 
   async #report(): Promise<void> {
-    const { output, out, shownOut } = this.#options;
+    const { output, out, shownOut, run } = this.#options;
     const seconds = this.#elapsed;
     const interrupted = this.#interrupts.received;
     const speed = this.#characters / seconds;
@@ -211,6 +234,7 @@ export class TrainingRun {
       output.line(`The last epoch: ${bits.toFixed(3)} bits per character${held}`);
     }
     output.line(`Saved ${shownOut} (${bytesText(size)}). Go on:`);
+    if (run !== undefined && interrupted) output.line(`  ostinato resume ${run.shown}`);
     output.line(`  ostinato generate ${shownOut} --length 500`);
     output.line(`  ostinato eval ${shownOut} --text FILE`);
     output.line(`  ostinato train --text FILE --resume ${shownOut} --out ${shownOut}`);

@@ -16,11 +16,11 @@ export interface Batch {
 /** A batch as an object, or as a pair [x, y]. */
 export type BatchLike = Batch | readonly [x: unknown, y: unknown];
 
-/** Batches in order; a function is called for each epoch. */
+/** Batches in order; a function is called for each epoch, with its number from 0. */
 export type BatchStream =
   | Iterable<BatchLike>
   | AsyncIterable<BatchLike>
-  | (() => Iterable<BatchLike> | AsyncIterable<BatchLike>);
+  | ((epoch: number) => Iterable<BatchLike> | AsyncIterable<BatchLike>);
 
 const BATCH_KEYS = ['x', 'y', 'lengths', 'mask', 'sampleWeights'];
 
@@ -64,8 +64,8 @@ export function readBatch(value: unknown): SampleArrays {
 }
 
 /** The iterator of one pass over a stream. */
-function open(stream: BatchStream): Iterator<unknown> | AsyncIterator<unknown> {
-  const iterable = typeof stream === 'function' ? stream() : stream;
+function open(stream: BatchStream, epoch: number): Iterator<unknown> | AsyncIterator<unknown> {
+  const iterable = typeof stream === 'function' ? stream(epoch) : stream;
   const source = iterable as Partial<AsyncIterable<unknown> & Iterable<unknown>>;
   const iterator = source[Symbol.asyncIterator]?.() ?? source[Symbol.iterator]?.();
   if (iterator === undefined) throw wrongKind('an iterable of batches', 'data', iterable);
@@ -75,12 +75,20 @@ function open(stream: BatchStream): Iterator<unknown> | AsyncIterator<unknown> {
 /**
  * One pass over a stream, one batch ahead: while the caller works on a batch, the next one is
  * being fetched. Closes the stream when the caller leaves early.
+ *
+ * @param skip batches at the beginning that are read and not used
  */
 export async function* prefetched<T>(
   stream: BatchStream,
   prepare: (batch: unknown) => T,
+  epoch = 0,
+  skip = 0,
 ): AsyncGenerator<T, void, undefined> {
-  const iterator = open(stream);
+  const iterator = open(stream, epoch);
+  for (let i = 0; i < skip; i++) {
+    const { done } = await iterator.next();
+    if (done === true) return;
+  }
   const fetch = async (): Promise<IteratorResult<T, unknown>> => {
     const result = await iterator.next();
     return result.done === true ? result : { done: false, value: prepare(result.value) };

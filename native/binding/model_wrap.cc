@@ -97,6 +97,8 @@ napi_value ModelWrap::define(napi_env env) {
        method_property<M, &M::configure_training>("configureTraining"),
        method_property<M, &M::read_optimizer>("readOptimizer"),
        method_property<M, &M::write_optimizer>("writeOptimizer"),
+       method_property<M, &M::read_carried>("readCarried"),
+       method_property<M, &M::write_carried>("writeCarried"),
        method_property<M, &M::train>("train"), method_property<M, &M::evaluate>("evaluate"),
        method_property<M, &M::predict>("predict"),
        method_property<M, &M::predict_sync>("predictSync"),
@@ -242,6 +244,20 @@ napi_value ModelWrap::write_optimizer(const Call& call) {
   }
   optimizer.restore(steps, counters);
   model.trainer->set_steps(optimizer.batches());
+  return nullptr;
+}
+
+napi_value ModelWrap::read_carried(const Call& call) {
+  ModelState& model = readable();
+  if (model.trainer == nullptr) invalid("Expected a model that is configured for training");
+  return write_states(call.env, model.trainer->carried());
+}
+
+napi_value ModelWrap::write_carried(const Call& call) {
+  ModelState& model = writable();
+  if (model.trainer == nullptr) invalid("Expected a model that is configured for training");
+  const int64_t rows = integer(call[1], "rows", 0, kMaxSteps);
+  model.trainer->carried() = read_states(call.env, call[0], model.predictor.states(), rows);
   return nullptr;
 }
 

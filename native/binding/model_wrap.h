@@ -31,6 +31,8 @@ class ModelWrap {
   napi_value configure_training(const Call& call);
   napi_value read_optimizer(const Call& call);
   napi_value write_optimizer(const Call& call);
+  napi_value read_carried(const Call& call);
+  napi_value write_carried(const Call& call);
   napi_value train(const Call& call);
   napi_value evaluate(const Call& call);
   napi_value predict(const Call& call);

@@ -1,7 +1,7 @@
 import { ostinato, temporaryFolder } from './helpers';
 
 const folder = temporaryFolder();
-const COMMANDS = ['train', 'generate', 'eval', 'inspect', 'info'];
+const COMMANDS = ['train', 'resume', 'report', 'compare', 'generate', 'eval', 'inspect', 'info'];
 
 describe('help', () => {
   it('lists all commands and an example, and exits with 0', async () => {

@@ -214,7 +214,7 @@ describe('data that does not fit', () => {
     ],
     ['optimizer', x, y, { optimizer: {} }, 'ERR_INVALID_ARGUMENT', /an optimizer/],
     ['signal', x, y, { signal: {} }, 'ERR_INVALID_ARGUMENT', /AbortSignal/],
-    ['callbacks', x, y, { callbacks: [] }, 'ERR_INVALID_ARGUMENT', /did you mean "onEpoch"/],
+    ['callbacks', x, y, { callbacks: [() => 0] }, 'ERR_INVALID_ARGUMENT', /onEpoch and onBatch/],
   ])('%s', async (_name, inputs, targets, options, code, message) => {
     using model = regressionModel();
     const error = await rejectionOf(() =>

@@ -1,6 +1,8 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { layers, sequential } from '../../lib';
+import { layers, optimizers, sequential } from '../../lib';
+import { resolveLoss } from '../../lib/losses';
+import { nativeOptimizer } from '../../lib/optimizers';
 import { addon } from '../../lib/native';
 import { rejectionOf, thrownBy } from '../helpers/errors';
 import { numbers, regressionModel } from '../helpers/models';
@@ -281,6 +283,34 @@ describe('borrowed methods', () => {
     const busy = thrownBy(() => model.readOptimizer());
     expect(busy.code).toBe('ERR_INVALID_ARGUMENT');
     await Promise.resolve();
+  });
+
+  test('carried states of other sizes, and before there is a trainer', () => {
+    const model = native();
+    expect(thrownBy(() => model.readCarried()).code).toBe('ERR_INVALID_ARGUMENT');
+    expect(thrownBy(() => model.writeCarried(null, 0)).code).toBe('ERR_INVALID_ARGUMENT');
+    const { native: loss } = resolveLoss('meanSquaredError', undefined, {
+      name: 'lstm',
+      layer: layers.lstm({ units: 2 }),
+      output: { features: 2, timed: false, tokens: false },
+    });
+    model.configureTraining(loss, nativeOptimizer(optimizers.adam(), model.describe().parameters));
+    expect(model.readCarried()).toEqual([]);
+    const states = [new Float32Array(6).fill(1), new Float32Array(6).fill(2)];
+    model.writeCarried(states, 3);
+    expect(model.readCarried()).toEqual(states);
+    for (const [wrong, rows] of [
+      [states, 2],
+      [states, -1],
+      [states.slice(1), 3],
+      [[states[0]!, new Float32Array(5)], 3],
+    ] as const) {
+      const { code } = thrownBy(() => model.writeCarried([...wrong], rows));
+      expect(code).toMatch(/^ERR_(INVALID_ARGUMENT|SHAPE_MISMATCH)$/);
+    }
+    expect(model.readCarried()).toEqual(states);
+    model.writeCarried(null, 0);
+    expect(model.readCarried()).toEqual([]);
   });
 
   test.each([

@@ -139,8 +139,8 @@ describe('the programs in the README', () => {
   );
 
   test('there is a program for each subject, and most of them promise an output', () => {
-    expect(programs).toHaveLength(5);
-    expect(programs.filter((code) => /console\.log\(.*\/\/ /.test(code))).toHaveLength(3);
+    expect(programs).toHaveLength(6);
+    expect(programs.filter((code) => /console\.log\(.*\/\/ /.test(code))).toHaveLength(4);
   });
 });
 

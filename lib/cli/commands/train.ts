@@ -30,6 +30,10 @@ Examples:
     epochs: 10
     $ ostinato train book.yaml --seed 7
 
+  A run that survives whatever ends it, and goes on bit for bit:
+    $ ostinato train --text book.txt --dir runs/book --epochs 20
+    $ ostinato resume runs/book
+
   Go on with a model; its layers and its vocabulary stay as they are:
     $ ostinato train --text book.txt --resume book.safetensors --out book2.safetensors
 
@@ -41,7 +45,16 @@ there are. Ctrl-C finishes the step, saves the model and ends; a second Ctrl-C e
 /** What `train` can be told. */
 export const trainSettings = {
   text: textual('--text <file>', 'text to learn, in UTF-8', custom(checkText)),
-  out: textual('--out <file>', 'where to save the model', custom(checkText, 'model.safetensors')),
+  out: textual(
+    '--out <file>',
+    'where to save the model (default: "model.safetensors", with --dir in that folder)',
+    optional(custom(checkText)),
+  ),
+  dir: textual(
+    '--dir <folder>',
+    'run directory: checkpoints, logs and the model, for "ostinato resume"',
+    optional(custom(checkText)),
+  ),
   cell: textual(
     '--cell <name>',
     'lstm, gru or rnn (default: "lstm")',

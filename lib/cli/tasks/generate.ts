@@ -1,18 +1,13 @@
 import { randomInt } from 'node:crypto';
 import { setThreads, text } from '../../index';
 import { generateSettings } from '../commands/generate';
-import { encodeText, openLanguageModel } from '../language-model';
+import { beginning, encodeText, openLanguageModel } from '../language-model';
 import { Output } from '../output';
 import { settle } from '../settings';
 import { EXIT } from '../usage-error';
 
 /** Seeds that are drawn are short, so that they are easily typed. */
 const DRAWN_SEEDS = 1_000_000;
-
-/** What a text begins after when nobody says so: the beginning of a line, if there are lines. */
-function beginning(vocab: text.CharVocab): string {
-  return ['\n', ' '].find((character) => vocab.has(character)) ?? vocab.characters[0]!;
-}
 
 /** Writes text with the model of a file. */
 export async function generate(

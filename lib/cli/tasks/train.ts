@@ -1,6 +1,6 @@
 import { access, constants, stat } from 'node:fs/promises';
-import { dirname, relative } from 'node:path';
-import { info, setThreads, text } from '../../index';
+import { dirname, join, relative } from 'node:path';
+import { callbacks, info, setThreads, text } from '../../index';
 import type { WindowDataset } from '../../index';
 import { trainSettings } from '../commands/train';
 import type { TrainValues } from '../commands/train';
@@ -16,6 +16,8 @@ import {
 } from '../language-model';
 import type { LanguageModel } from '../language-model';
 import { Output, grouped } from '../output';
+import { checkText, checkUnused, checkpointsOf, createRun } from '../run-directory';
+import type { RunDirectory } from '../run-directory';
 import { settle } from '../settings';
 import { TrainingRun } from '../training-run';
 import { UsageError } from '../usage-error';
@@ -31,6 +33,9 @@ function checkTogether(flags: Given, config: Given, values: TrainValues): void {
     if (given['seconds'] !== undefined && given['epochs'] !== undefined) {
       throw new UsageError('Give either --seconds or --epochs, not both');
     }
+  }
+  if (values.dir !== undefined && flags['epochs'] === undefined && values.seconds !== undefined) {
+    throw new UsageError('--dir needs --epochs: what --seconds makes depends on the clock');
   }
   if (values.resume === undefined) return;
   const fixed = ARCHITECTURE.find((key) => values[key] !== undefined);
@@ -85,21 +90,45 @@ function split(ids: Int32Array, { batch, length, validation }: TrainValues): Spl
 
 /** Trains a language model as flags and a configuration file say. */
 export async function train(configPath: string | undefined, flags: Given): Promise<number> {
-  const config = configPath === undefined ? {} : await readConfigFile(configPath);
-  const values = settle(trainSettings, flags, config, configPath);
-  checkTogether(flags, config, values);
+  const config = configPath === undefined ? undefined : await readConfigFile(configPath);
+  const values = settle(trainSettings, flags, config);
+  checkTogether(flags, config?.values ?? {}, values);
+  return trainWith(values, lengthOf(flags, values), undefined);
+}
+
+/**
+ * Trains a language model.
+ *
+ * @param begun the run directory to go on with; undefined begins a run, in `values.dir` if given
+ */
+export async function trainWith(
+  values: TrainValues,
+  { epochs, seconds }: { epochs?: number; seconds?: number },
+  begun: RunDirectory | undefined,
+): Promise<number> {
   const output = new Output(values.json);
   if (values.threads !== undefined) setThreads(values.threads);
-  await checkWritable(values.out);
+  const { dir } = values;
+  const out =
+    values.out ?? (dir === undefined ? 'model.safetensors' : join(dir, 'model.safetensors'));
   const content = await readText(values.text);
+  if (begun === undefined && dir !== undefined) await checkUnused(dir);
+  if (begun !== undefined) checkText(begun, values.text, content);
+  if (dir === undefined || values.out !== undefined) await checkWritable(out);
   const language = await makeModel(content, values);
   const { model, vocab } = language;
   try {
     const ids = encodeText(vocab, content, values.text);
     const { training, validation, lanes } = split(ids, values);
-    const { epochs, seconds } = lengthOf(flags, values);
     const stepsPerEpoch = training.samples / lanes;
     const { isa, threads } = info();
+    const shown = (path: string): string =>
+      relative('', path).startsWith('..') ? path : relative('', path);
+    let resume: string | undefined;
+    if (dir !== undefined) {
+      if (begun === undefined) await createRun(dir, { ...values, epochs }, content, model);
+      resume = await callbacks.latestCheckpoint(checkpointsOf(dir));
+    }
     const run = new TrainingRun(language, {
       training,
       validation,
@@ -108,8 +137,9 @@ export async function train(configPath: string | undefined, flags: Given): Promi
       seconds,
       learningRate: values.learningRate,
       clip: values.clip,
-      out: values.out,
-      shownOut: relative('', values.out).startsWith('..') ? values.out : relative('', values.out),
+      run: dir === undefined ? undefined : { directory: dir, shown: shown(dir), resume },
+      out,
+      shownOut: shown(out),
       output,
     });
     return await run.run(() => {
@@ -137,6 +167,7 @@ export async function train(configPath: string | undefined, flags: Given): Promi
         `Training: ${epochs === undefined ? `${seconds} s` : `${epochs} × ${grouped(stepsPerEpoch)} steps`} ` +
           `of ${lanes} × ${values.length} characters on ${threads} threads (${isa})`,
       );
+      if (resume !== undefined) output.line(`Going on from ${shown(resume)}`);
       if (lanes < values.batch) {
         output.line(
           `The text is too short for --batch ${values.batch} of --length ${values.length}: it is read in ${lanes} places`,
