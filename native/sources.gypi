@@ -30,6 +30,7 @@
       "native/core/predictor.cc",
       "native/core/recurrence.cc",
       "native/core/recurrence_checkpoints.cc",
+      "native/core/recurrence_gradients.cc",
       "native/core/recurrence_segments.cc",
       "native/core/recurrence_states.cc",
       "native/core/recurrent.cc",

@@ -34,7 +34,8 @@ void read_targets(napi_env env, const Napi::Object& config, Dataset& data) {
   data.target_features = integer(config, "targetFeatures", 1, kMaxFeatures);
   data.targets_are_inputs = given(config, "targetsAreInputs") && flag(config, "targetsAreInputs");
   if (given(config, "labels")) data.target_labels = int32s(env, config.Get("labels"), "labels");
-  if (given(config, "targets")) data.target_floats = float_storage(env, config.Get("targets"), "targets");
+  if (given(config, "targets"))
+    data.target_floats = float_storage(env, config.Get("targets"), "targets");
   if (data.targets_are_inputs || given(config, "labels")) {
     data.target_kind = Dataset::TargetKind::kLabels;
   } else if (given(config, "targets")) {

@@ -35,7 +35,8 @@ class PackedMatrix {
   int64_t k_ = 0, n_ = 0;
 };
 
-// The right-hand side B [K,N] of products where it lies, see GemmArgs: row i is row map[i] of `rows`.
+// The right-hand side B [K,N] of products where it lies, see GemmArgs: row i is row map[i] of
+// `rows`.
 struct MappedRows {
   Matrix rows;
   const int32_t* map;

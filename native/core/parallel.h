@@ -142,8 +142,7 @@ class Barrier {
       places_[0].round.store(round + 1, std::memory_order_release);
       return;
     }
-    wait_until(member,
-               [&] { return places_[0].round.load(std::memory_order_acquire) != round; });
+    wait_until(member, [&] { return places_[0].round.load(std::memory_order_acquire) != round; });
   }
 
  private:

@@ -146,8 +146,8 @@ class Recurrence {
   Matrix gathered_;                   // [S, H]: states before each step, of a ragged batch
   float* tn_scratch_ = nullptr;
   float* bias_sums_ = nullptr;
-  Matrix dy_;                            // of the running backward
-  const float* weight_rows_ = nullptr;   // … the recurrent weights in place, if it reads them there
+  Matrix dy_;                           // of the running backward
+  const float* weight_rows_ = nullptr;  // … the recurrent weights in place, if it reads them there
 
   AlignedBuffer initial_[kMaxStates];  // [B, Hp], sorted rows
   bool initial_set_[kMaxStates] = {};  // since the last forward

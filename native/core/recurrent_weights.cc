@@ -9,9 +9,9 @@ namespace ostinato {
 
 namespace {
 
-// Floats of weights up to which the backward pass may read them in place: strides through more of them
-// would meet too many pages. Rows of a batch (those of one tile), and packed rows for the gradient of
-// the inputs, up to which it does.
+// Floats of weights up to which the backward pass may read them in place: strides through more of
+// them would meet too many pages. Rows of a batch (those of one tile), and packed rows for the
+// gradient of the inputs, up to which it does.
 constexpr int64_t kFloatsInPlace = int64_t{1} << 20;
 constexpr int64_t kRowsInPlace = 6, kInputRowsInPlace = 512;
 

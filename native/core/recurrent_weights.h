@@ -90,8 +90,7 @@ class RecurrentWeights {
   void make_maps(const Kernels& kernels);
   void pack_input_panels(const float* weight, const Kernels& kernels, int phase, int threads);
   void pack_recurrent_forward(const float* weight, const Kernels& kernels, int phase, int threads);
-  void pack_recurrent_backward(const float* weight, const Kernels& kernels, int phase,
-                               int threads);
+  void pack_recurrent_backward(const float* weight, const Kernels& kernels, int phase, int threads);
   void pack_biases(const ParamTable& params, const Kernels& kernels);
 
   int cell_;

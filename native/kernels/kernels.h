@@ -42,9 +42,9 @@ struct PackArgs {
   float* dst;
 };
 
-// C [M,N] = A [M,K] . B (+ bias) (+ C): B packed by `pack` with width Kernels::gemm_width, or read in
-// place where `b_map` is not null: its row i is then b + b_map[i] * b_ld. Each run of V rows lies
-// together, K is a multiple of V and N one of gemm_width. Both ways give the same bits.
+// C [M,N] = A [M,K] . B (+ bias) (+ C): B packed by `pack` with width Kernels::gemm_width, or read
+// in place where `b_map` is not null: its row i is then b + b_map[i] * b_ld. Each run of V rows
+// lies together, K is a multiple of V and N one of gemm_width. Both ways give the same bits.
 struct GemmArgs {
   int64_t m, n, k;
   const float* a;  // row i at a + i * a_ld
@@ -52,9 +52,9 @@ struct GemmArgs {
   const float* b;        // packed panels, or rows
   const int32_t* b_map;  // [K] or null
   int64_t b_ld;          // with b_map only
-  const float* bias;  // [N] or null
-  bool accumulate;    // adds to C instead of overwriting it
-  float* c;           // row i at c + i * c_ld; columns beyond N are not touched
+  const float* bias;     // [N] or null
+  bool accumulate;       // adds to C instead of overwriting it
+  float* c;              // row i at c + i * c_ld; columns beyond N are not touched
   int64_t c_ld;
   int64_t panel_begin, panel_end;  // which panels of B (columns of C) this call computes
 };
@@ -149,8 +149,8 @@ struct CellBackwardArgs {
   int64_t rows;
   int64_t units;
   int64_t panel_begin, panel_end;
-  int phase;               // 0, then 1 for two-phase cells
-  const float* weights;    // this phase's: [panel][G' * Hp][V], see recurrent_weights.h in the core
+  int phase;             // 0, then 1 for two-phase cells
+  const float* weights;  // this phase's: [panel][G' * Hp][V], see recurrent_weights.h in the core
   // Or null, and the weights in place: all gates, [G * H, H], H a multiple of kPad. The same bits.
   const float* weight_rows;
   const float* following;  // dG of the following step, rows of following_ld floats

@@ -38,8 +38,9 @@ OSTINATO_INLINE void accumulate(Vf (&sum)[R][P * G], const float* a, int64_t a_l
   }
 }
 
-// As accumulate, with what the tile or the next one needs besides fetched meanwhile: fetch(i) for each
-// i < kItems, spread over the loop, since a burst of fetches would keep the loop's own loads waiting.
+// As accumulate, with what the tile or the next one needs besides fetched meanwhile: fetch(i) for
+// each i < kItems, spread over the loop, since a burst of fetches would keep the loop's own loads
+// waiting.
 template <int R, int P, int G, int kItems, class Fetch>
 OSTINATO_INLINE void accumulate_fetching(Vf (&sum)[R][P * G], const float* a, int64_t a_ld,
                                          int64_t k, const float* b, int64_t b_panel, int64_t b_ld,

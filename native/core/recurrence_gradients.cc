@@ -1,0 +1,112 @@
+// What a recurrence makes of the gradients of a block's gates once they are there: the gradients of
+// its inputs, weights and biases, a product each.
+#include <cstring>
+
+#include "core/recurrence.h"
+
+namespace ostinato {
+
+// dx: the block's rows.
+void Recurrence::input_gradient(const Pass& pass, const ParamTable& params, const Matrix& dx,
+                                bool accumulate) const {
+  const Matrix gates = gates_of(gates_, block_);
+  if (!weights_.input_in_place(*pass.geometry, *pass.kernels)) {
+    multiply(*pass.kernels, pass.threads, gates, weights_.input_backward(), nullptr, accumulate,
+             dx);
+    return;
+  }
+  const int64_t inputs = weights_.inputs();
+  const Matrix rows{params.value(weights_.weight_ih()), info(pass).gates * weights_.units(), inputs,
+                    inputs};
+  multiply(*pass.kernels, pass.threads, gates,
+           MappedRows{rows, weights_.gate_map().data(), gates.cols}, accumulate, dx);
+}
+
+// The states before each step of the block, row by row as the gates.
+void Recurrence::gather_previous(const Pass& pass) {
+  const Geometry& geometry = *pass.geometry;
+  const size_t bytes = weights_.units() * sizeof(float);
+  parallel_for(threads_for(block_.rows * weights_.units(), pass.threads), block_.end - block_.begin,
+               1, [&](int64_t begin, int64_t end) {
+                 for (int64_t t = block_.begin + begin; t < block_.begin + end; ++t) {
+                   for (int64_t b = 0; b < geometry.active(t); ++b) {
+                     std::memcpy(gathered_.row(geometry.row(b, t) - block_.first_row),
+                                 state_before(geometry, 0, t, b), bytes);
+                   }
+                 }
+               });
+}
+
+// Of the recurrent weights: the rows of the block that have a state before them, and that state.
+TnProduct Recurrence::recurrent_product(const Pass& pass, const ParamTable& params) {
+  const Geometry& geometry = *pass.geometry;
+  const int64_t units = weights_.units();
+  TnProduct product{{}, params.gradient(weights_.weight_hh()), units};
+  if (!geometry.dense()) {
+    gather_previous(pass);
+    product.b = rows_of(gathered_, 0, block_.rows);
+    return product;
+  }
+  // The states before the steps of a dense batch are the outputs, shifted by one step.
+  const bool begins = block_.begin == 0, ends = block_.end == geometry.steps();
+  const int64_t begin = block_.begin + (begins && !reverse_ ? 1 : 0);
+  const int64_t end = block_.end - (ends && reverse_ ? 1 : 0);
+  product.first = (begin - block_.begin) * geometry.batch();
+  if (begin < end) {
+    product.b = {sequence_row(geometry, 0, step_before(begin), 0), (end - begin) * geometry.batch(),
+                 units, padded(units)};
+  }
+  return product;
+}
+
+// Adds the block's share to the gradients of weights and biases. x: the block's rows.
+void Recurrence::weight_gradients(const Pass& pass, const ParamTable& params, const Matrix& x) {
+  const Geometry& geometry = *pass.geometry;
+  const Kernels& kernels = *pass.kernels;
+  const int64_t units = weights_.units();
+  const int64_t bias_size = info(pass).gates * units;
+  const bool two_phases = info(pass).phases > 1;
+  const Matrix gates = gates_of(gates_, block_),
+               recurrent_gates = gates_of(product_gates(), block_);
+  const int32_t* map = weights_.gate_map().data();
+  const int32_t* recurrent_map = two_phases ? weights_.phase_columns(0).data() : map;
+  const TnProduct input{x, params.gradient(weights_.weight_ih()), weights_.inputs()};
+  const TnProduct recurrent = recurrent_product(pass, params);
+
+  float* sums = weights_.use_bias() ? bias_sums_ : nullptr;
+  const auto clear_sums = [&] {
+    if (sums != nullptr) std::memset(sums, 0, bias_size * sizeof(float));
+  };
+  const auto add_sums = [&](int bias) {
+    if (sums != nullptr) kernels.add(params.gradient(bias), sums, bias_size);
+  };
+  clear_sums();
+  if (!recurrent_gates_ && !two_phases) {
+    multiply_tn(kernels, pass.threads, gates, {input, recurrent}, map, true, sums, tn_scratch_);
+    add_sums(weights_.bias_ih());
+  } else {
+    multiply_tn(kernels, pass.threads, gates, {input}, map, true, sums, tn_scratch_);
+    add_sums(weights_.bias_ih());
+    if (recurrent_gates_) clear_sums();
+    multiply_tn(kernels, pass.threads, recurrent_gates, {recurrent}, recurrent_map, true,
+                recurrent_gates_ ? sums : nullptr, tn_scratch_);
+  }
+  add_sums(weights_.bias_hh());
+
+  const int64_t t = reverse_ ? geometry.steps() - 1 : 0;  // the first in processing order
+  if (geometry.dense() && block_.has(t) && !initial_zero_) {
+    const Matrix rows{gates_row(product_gates(), geometry, t, 0), geometry.batch(), gates.cols,
+                      gates.ld};
+    const Matrix initial{initial_[0].data(), geometry.batch(), units, padded(units)};
+    multiply_tn(kernels, pass.threads, rows, {{initial, recurrent.c, units}}, recurrent_map, true,
+                nullptr, tn_scratch_);
+  }
+  if (two_phases) {
+    multiply_tn(kernels, pass.threads, gates,
+                {{rows_of(operand_, block_.first_row - segment_.first_row, block_.rows),
+                  recurrent.c, units}},
+                weights_.phase_columns(1).data(), true, nullptr, tn_scratch_);
+  }
+}
+
+}  // namespace ostinato
