@@ -91,10 +91,10 @@ std::vector<Case> all_cases() {
   // More rows than a block has: a dense batch, a ragged one, and a state for each way to begin.
   config.inputs = 3;
   config.units = 7;
-  add("blocks", config, {90, 13, false, true, 0.0});
-  add("blocks_ragged", config, {130, 17, true, true, 0.0});
+  add("blocks", config, {90, 7, false, true, 0.0});
+  add("blocks_ragged", config, {130, 9, true, true, 0.0});
   config.bidirectional = true;
-  add("blocks_both_directions", config, {100, 12, true, true, 0.0});
+  add("blocks_both_directions", config, {100, 7, true, true, 0.0});
   return cases;
 }
 
