@@ -21,7 +21,7 @@ class Congestion {
   static constexpr std::chrono::milliseconds kWindow{10};
   // For how long one thread does the work before a team is tried again; doubles until a window of
   // regions has run well.
-  static constexpr std::chrono::milliseconds kFirstPause{5}, kLongestPause{1280};
+  static constexpr std::chrono::milliseconds kFirstPause{5}, kLongestPause{160};
 
   // Whether a team should not be started now.
   bool active(Clock::time_point now) const {
