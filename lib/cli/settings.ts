@@ -1,6 +1,6 @@
 /** Settings that a flag or a key of a configuration file can give, declared once for both. */
 import { InvalidArgumentError, Option } from 'commander';
-import { parseOptions } from '../validate';
+import { flag, parseOptions } from '../validate';
 import type { Field, Schema } from '../validate';
 import type { ConfigFile } from './config-file';
 import { UsageError } from './usage-error';
@@ -32,6 +32,16 @@ export function numeric<T>(flags: string, help: string, field: Field<T>): Settin
 /** A setting whose value is text. */
 export function textual<T>(flags: string, help: string, field: Field<T>): Setting<T> {
   return { flags, help, kind: 'text', field };
+}
+
+/** A `--json` switch; `what` says what is printed. */
+export function jsonSwitch(what: string): Setting<boolean> {
+  return {
+    flags: '--json',
+    help: `print ${what} for machines`,
+    kind: 'switch',
+    field: flag(false),
+  };
 }
 
 const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;

@@ -1,7 +1,7 @@
 import { Command } from 'commander';
-import { checkText, custom, flag, integer, optional } from '../../validate';
+import { checkText, custom, integer, optional } from '../../validate';
 import type { Finish } from '../program';
-import { numeric, optionOf, textual } from '../settings';
+import { jsonSwitch, numeric, optionOf, textual } from '../settings';
 import type { Settings, Values } from '../settings';
 
 const EXAMPLES = `
@@ -16,12 +16,7 @@ Guessing among 64 characters costs 6 bits; a good model of English prose needs l
 export const evalSettings = {
   text: textual('--text <file>', 'text to measure on, in UTF-8', custom(checkText)),
   threads: numeric('--threads <n>', 'threads to use (default: all)', optional(integer(1, 1024))),
-  json: {
-    flags: '--json',
-    help: 'print one JSON object for machines',
-    kind: 'switch' as const,
-    field: flag(false),
-  },
+  json: jsonSwitch('one JSON object'),
 } satisfies Settings;
 
 /** The values of {@link evalSettings}. */

@@ -1,8 +1,8 @@
 import { Command } from 'commander';
-import { custom, flag, integer, number, optional } from '../../validate';
+import { custom, integer, number, optional } from '../../validate';
 import { wrongKind } from '../../errors';
 import type { Finish } from '../program';
-import { numeric, optionOf, textual } from '../settings';
+import { jsonSwitch, numeric, optionOf, textual } from '../settings';
 import type { Settings, Values } from '../settings';
 
 const EXAMPLES = `
@@ -42,12 +42,7 @@ export const generateSettings = {
     optional(integer(0, Number.MAX_SAFE_INTEGER)),
   ),
   threads: numeric('--threads <n>', 'threads to use (default: all)', optional(integer(1, 1024))),
-  json: {
-    flags: '--json',
-    help: 'print one JSON object for machines',
-    kind: 'switch' as const,
-    field: flag(false),
-  },
+  json: jsonSwitch('one JSON object'),
 } satisfies Settings;
 
 /** The values of {@link generateSettings}. */

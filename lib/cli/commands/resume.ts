@@ -1,7 +1,7 @@
 import { Command } from 'commander';
-import { flag, integer, optional } from '../../validate';
+import { integer, optional } from '../../validate';
 import type { Finish } from '../program';
-import { numeric, optionOf } from '../settings';
+import { jsonSwitch, numeric, optionOf } from '../settings';
 import type { Settings, Values } from '../settings';
 
 const EXAMPLES = `
@@ -16,12 +16,7 @@ of run.json in the folder; the text must not have changed. A run that was moved 
 /** What `resume` can be told. */
 export const resumeSettings = {
   threads: numeric('--threads <n>', 'threads to use (default: all)', optional(integer(1, 1024))),
-  json: {
-    flags: '--json',
-    help: 'print JSON lines for machines',
-    kind: 'switch' as const,
-    field: flag(false),
-  },
+  json: jsonSwitch('JSON lines'),
 } satisfies Settings;
 
 /** The values of {@link resumeSettings}. */

@@ -1,15 +1,6 @@
 import { Command } from 'commander';
-import {
-  MAX_DIMENSION,
-  checkText,
-  custom,
-  flag,
-  integer,
-  number,
-  oneOf,
-  optional,
-} from '../../validate';
-import { optionOf, numeric, textual } from '../settings';
+import { MAX_DIMENSION, checkText, custom, integer, number, oneOf, optional } from '../../validate';
+import { jsonSwitch, numeric, optionOf, textual } from '../settings';
 import type { Settings, Values } from '../settings';
 import type { Finish } from '../program';
 
@@ -118,12 +109,7 @@ export const trainSettings = {
     'go on with a saved model: its weights; AdamW starts anew',
     optional(custom(checkText)),
   ),
-  json: {
-    flags: '--json',
-    help: 'print JSON lines for machines',
-    kind: 'switch' as const,
-    field: flag(false),
-  },
+  json: jsonSwitch('JSON lines'),
 } satisfies Settings;
 
 /** The values of {@link trainSettings}. */
