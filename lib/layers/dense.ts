@@ -3,8 +3,10 @@ import type { Place, ValueShape } from '../shapes';
 import { MAX_DIMENSION, flag, integer, oneOf, optional, parseOptions } from '../validate';
 import { ACTIVATIONS } from './activation';
 import type { ActivationName } from './activation';
-import { Layer, initializer, layerSchema, registerLayer } from './layer';
-import type { Initializer, LayerOptions } from './layer';
+import { initializer } from './initializers';
+import type { Initializer } from './initializers';
+import { Layer, layerSchema, registerLayer } from './layer';
+import type { LayerOptions } from './layer';
 
 /** Options of {@link dense}. */
 export interface DenseOptions extends LayerOptions {

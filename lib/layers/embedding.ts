@@ -1,8 +1,10 @@
 import { shapeMismatch } from '../errors';
 import type { Place, ValueShape } from '../shapes';
 import { MAX_DIMENSION, integer, parseOptions } from '../validate';
-import { Layer, initializer, layerSchema, registerLayer } from './layer';
-import type { Initializer, LayerOptions } from './layer';
+import { initializer } from './initializers';
+import type { Initializer } from './initializers';
+import { Layer, layerSchema, registerLayer } from './layer';
+import type { LayerOptions } from './layer';
 
 /** Options of {@link embedding}. */
 export interface EmbeddingOptions extends Omit<LayerOptions, 'inputFeatures'> {
@@ -37,11 +39,6 @@ export class Embedding extends Layer {
 
   override get temporal(): boolean {
     return true;
-  }
-
-  override nativeOptions(): ReturnType<Layer['nativeOptions']> {
-    const { embeddingsInitializer, ...rest } = super.nativeOptions();
-    return { ...rest, initializer: embeddingsInitializer! };
   }
 
   outputShape(input: ValueShape, { name, before }: Place): ValueShape {

@@ -1,7 +1,7 @@
 import { flag, parseOptions } from '../validate';
 import { registerLayer } from './layer';
 import { RecurrentLayer, recurrentSchema } from './recurrent';
-import type { RecurrentOptions } from './recurrent';
+import type { RecurrentOptions, TimeGates } from './recurrent';
 
 /** Options of {@link gru}. */
 export interface GruOptions extends RecurrentOptions {
@@ -11,6 +11,9 @@ export interface GruOptions extends RecurrentOptions {
    */
   resetAfter?: boolean;
 }
+
+/** Index in the order r, z, n. */
+const UPDATE_GATE = 1;
 
 const schema = { ...recurrentSchema, resetAfter: flag(true) };
 
@@ -24,6 +27,10 @@ export class Gru extends RecurrentLayer {
 
   constructor(options: GruOptions) {
     super(Gru.type, parseOptions(Gru.type, options, schema));
+  }
+
+  protected override get timeGates(): TimeGates {
+    return { keep: UPDATE_GATE };
   }
 
   override get nativeType(): string {

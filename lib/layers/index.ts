@@ -20,4 +20,10 @@ export type { LayerNorm, LayerNormOptions } from './layer-norm';
 export type { Lstm, LstmOptions } from './lstm';
 export type { CheckpointEvery, MergeMode, RecurrentLayer, RecurrentOptions } from './recurrent';
 export type { SimpleRnn, SimpleRnnOptions } from './simple-rnn';
-export type { Initializer, Layer, LayerConfig, LayerOptions } from './layer';
+export type {
+  ChronoInitializer,
+  Initializer,
+  InitializerConfig,
+  InitializerName,
+} from './initializers';
+export type { Layer, LayerConfig, LayerOptions, OptionParts } from './layer';

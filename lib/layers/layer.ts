@@ -1,8 +1,8 @@
 /** The base of all layers, and the registry by which saved configurations find their classes. */
 import { wrongKind, wrongValue } from '../errors';
 import type { ValueShape, Place } from '../shapes';
-import { MAX_DIMENSION, custom, integer, isRecord, nearest, optional } from '../validate';
-import type { Field, Schema } from '../validate';
+import { MAX_DIMENSION, custom, integer, isRecord, optional } from '../validate';
+import type { Schema } from '../validate';
 
 /** Options that every layer has. */
 export interface LayerOptions {
@@ -18,14 +18,20 @@ export interface LayerOptions {
   inputFeatures?: number;
 }
 
+/** An option of several parts, most of them numbers: `{ kind: 'constant', value: 1 }`. */
+export type OptionParts = Readonly<Record<string, number | boolean | string>>;
+
 /** A layer as JSON: its type and all of its options, defaults included. */
 export interface LayerConfig {
   type: string;
-  [option: string]: number | boolean | string;
+  [option: string]: number | boolean | string | OptionParts;
 }
 
 /** Values that a layer's option may have. */
-export type OptionValue = number | boolean | string | undefined;
+export type OptionValue = number | boolean | string | OptionParts | undefined;
+
+/** Options as the core takes them. */
+export type NativeOptions = Record<string, number | boolean | string>;
 
 const NAME = /^[A-Za-z_][\w-]*$/;
 
@@ -41,44 +47,6 @@ export const layerSchema = {
   ),
   inputFeatures: optional(integer(1, MAX_DIMENSION)),
 } satisfies Schema;
-
-/** Names of weight initialisers; see {@link initializer}. */
-export const INITIALIZERS = [
-  'glorotUniform',
-  'glorotNormal',
-  'heUniform',
-  'heNormal',
-  'orthogonal',
-  'uniform',
-  'normal',
-  'zeros',
-  'ones',
-  'identity',
-  'torch',
-] as const;
-
-/**
- * How weights are drawn at first: `glorotUniform` / `glorotNormal` (Glorot and Bengio 2010),
- * `heUniform` / `heNormal` (He et al. 2015), `orthogonal` (Saxe et al. 2013), `uniform` in
- * ±0.05, `normal` with deviation 0.05, `zeros`, `ones`, `identity`, and `torch`: uniform in
- * ±1/√n, where n is PyTorch's choice for the layer (units of a recurrent layer, inputs of a dense
- * one).
- */
-export type Initializer = (typeof INITIALIZERS)[number];
-
-/** A field for an {@link Initializer}. */
-export function initializer(fallback: Initializer): Field<Initializer> {
-  return custom((value, label) => {
-    const expected = `an initialiser (${INITIALIZERS.join(', ')})`;
-    if (typeof value !== 'string') throw wrongKind(expected, label, value);
-    if (!INITIALIZERS.includes(value as Initializer)) {
-      const near = nearest(value, INITIALIZERS);
-      const advice = near === undefined ? undefined : `did you mean "${near}"?`;
-      throw wrongValue(expected, label, value, advice);
-    }
-    return value as Initializer;
-  }, fallback);
-}
 
 /**
  * A layer is data: a type and checked options. It owns no weights, so one object may stand in
@@ -138,10 +106,23 @@ export abstract class Layer {
     return this.type;
   }
 
-  /** Options for the core: names as here, without those that only this side needs. */
-  nativeOptions(): Record<string, number | boolean | string> {
+  /**
+   * Options for the core: names as here, without those that only this side needs. An option of
+   * several parts is its kind, if it has one, and an option "<name>.<part>" for each other part.
+   */
+  nativeOptions(): NativeOptions {
     const { type: _type, name: _name, inputFeatures: _features, ...rest } = this.getConfig();
-    return rest;
+    const flat: NativeOptions = {};
+    for (const [name, value] of Object.entries(rest)) {
+      if (!isRecord(value)) {
+        flat[name] = value;
+        continue;
+      }
+      for (const [part, item] of Object.entries(value)) {
+        flat[part === 'kind' ? name : `${name}.${part}`] = item;
+      }
+    }
+    return flat;
   }
 
   /**

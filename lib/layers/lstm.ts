@@ -1,18 +1,21 @@
+import { wrongKind } from '../errors';
 import { flag, optional, parseOptions } from '../validate';
 import { registerLayer } from './layer';
-import { RecurrentLayer, recurrentSchema } from './recurrent';
-import type { RecurrentOptions } from './recurrent';
+import { RecurrentLayer, isChrono, recurrentSchema } from './recurrent';
+import type { RecurrentOptions, TimeGates } from './recurrent';
 
 /** Options of {@link lstm}. */
 export interface LstmOptions extends RecurrentOptions {
   /**
    * Start with a bias of 1 on the forget gate, so that the cell remembers at first (Gers et al.
-   * 2000; Jozefowicz et al. 2015). Default true, with `init: 'torch'` false.
+   * 2000; Jozefowicz et al. 2015). Default true; false with `init: 'torch'` and with a
+   * `biasInitializer` of kind `chrono`, which sets that gate itself.
    */
   unitForgetBias?: boolean;
 }
 
-/** Index in the order i, f, g, o. */
+/** Indices in the order i, f, g, o. */
+const INPUT_GATE = 0;
 const FORGET_GATE = 1;
 
 const schema = { ...recurrentSchema, unitForgetBias: optional(flag(true)) };
@@ -27,7 +30,21 @@ export class Lstm extends RecurrentLayer {
 
   constructor(options: LstmOptions) {
     const { unitForgetBias, ...rest } = parseOptions(Lstm.type, options, schema);
-    super(Lstm.type, { ...rest, unitForgetBias: unitForgetBias ?? rest.init !== 'torch' });
+    const chrono = isChrono(rest.biasInitializer);
+    if (chrono && unitForgetBias === true) {
+      throw wrongKind(
+        'false with chrono initialisation',
+        'lstm.unitForgetBias',
+        true,
+        "it sets the forget gate's bias itself",
+      );
+    }
+    const unit = unitForgetBias ?? (rest.init !== 'torch' && !chrono);
+    super(Lstm.type, { ...rest, unitForgetBias: unit });
+  }
+
+  protected override get timeGates(): TimeGates {
+    return { keep: FORGET_GATE, write: INPUT_GATE };
   }
 
   override nativeOptions(): ReturnType<RecurrentLayer['nativeOptions']> {

@@ -8,13 +8,16 @@ import {
   custom,
   flag,
   integer,
+  isRecord,
   number,
   oneOf,
   optional,
 } from '../validate';
 import type { Schema } from '../validate';
-import { Layer, initializer, layerSchema } from './layer';
-import type { Initializer, LayerOptions, OptionValue } from './layer';
+import { biasInitializer, initializer } from './initializers';
+import type { ChronoInitializer, Initializer } from './initializers';
+import { Layer, layerSchema } from './layer';
+import type { LayerOptions, NativeOptions, OptionValue } from './layer';
 
 const MERGE_MODES = ['concat', 'sum', 'mul', 'ave'] as const;
 
@@ -63,10 +66,13 @@ export interface RecurrentOptions extends LayerOptions {
   checkpointEvery?: CheckpointEvery;
   /** Of the weights on the input. Default `glorotUniform`. */
   kernelInitializer?: Initializer;
-  /** Of the weights on the hidden state. Default `orthogonal`. */
+  /**
+   * Of the weights on the hidden state, gate by gate. Default `orthogonal`. `identity` with relu is
+   * the IRNN (Le, Jaitly and Hinton 2015).
+   */
   recurrentInitializer?: Initializer;
-  /** Of the biases. Default `zeros`. */
-  biasInitializer?: Initializer;
+  /** Of the biases; the default of an LSTM's forget gate stands beside it. Default `zeros`. */
+  biasInitializer?: Initializer | ChronoInitializer;
   /** `torch`: all weights and biases uniform in ±1/√units, as PyTorch draws them. */
   init?: 'torch';
 }
@@ -104,7 +110,7 @@ export const recurrentSchema = {
   ),
   kernelInitializer: optional(initializer('glorotUniform')),
   recurrentInitializer: optional(initializer('orthogonal')),
-  biasInitializer: optional(initializer('zeros')),
+  biasInitializer: optional(biasInitializer('zeros')),
   init: optional(oneOf(['torch'])),
 } satisfies Schema;
 
@@ -137,6 +143,9 @@ function settle(type: string, read: Read): Read {
       throw wrongKind('nothing beside init: "torch"', `${type}.${name}`, rest[name]);
     }
   }
+  if (isChrono(rest['biasInitializer']) && rest['useBias'] === false) {
+    throw wrongKind('biases with chrono initialisation', `${type}.useBias`, false);
+  }
   const torch = init === 'torch' ? 'torch' : undefined;
   return {
     ...rest,
@@ -148,10 +157,32 @@ function settle(type: string, read: Read): Read {
   };
 }
 
+/** Whether the biases begin by chrono initialisation. */
+export function isChrono(value: OptionValue): boolean {
+  return isRecord(value) && value['kind'] === 'chrono';
+}
+
+/** Gates by their index: the one that keeps the state, and the one that lets new things in. */
+export interface TimeGates {
+  keep: number;
+  /** Absent where 1 - keep does that. */
+  write?: number;
+}
+
 /** A layer that carries states from step to step. */
 export abstract class RecurrentLayer extends Layer {
   constructor(type: string, read: Read) {
     super(settle(type, read));
+  }
+
+  /** The gates that chrono initialisation sets, or null for a cell without. */
+  protected abstract get timeGates(): TimeGates | null;
+
+  override nativeOptions(): NativeOptions {
+    const options = super.nativeOptions();
+    if (!isChrono(this.options['biasInitializer'])) return options;
+    const { keep, write = -1 } = this.timeGates!;
+    return { ...options, chronoKeepGate: keep, chronoWriteGate: write };
   }
 
   override get recurrent(): boolean {

@@ -1,6 +1,7 @@
+import { wrongValue } from '../errors';
 import { oneOf, parseOptions } from '../validate';
 import { registerLayer } from './layer';
-import { RecurrentLayer, recurrentSchema } from './recurrent';
+import { RecurrentLayer, isChrono, recurrentSchema } from './recurrent';
 import type { RecurrentOptions } from './recurrent';
 
 /** Options of {@link simpleRnn}. */
@@ -20,7 +21,19 @@ export class SimpleRnn extends RecurrentLayer {
   readonly type = SimpleRnn.type;
 
   constructor(options: SimpleRnnOptions) {
-    super(SimpleRnn.type, parseOptions(SimpleRnn.type, options, schema));
+    const read = parseOptions(SimpleRnn.type, options, schema);
+    if (isChrono(read.biasInitializer)) {
+      throw wrongValue(
+        'an initialiser of a layer with gates',
+        'simpleRnn.biasInitializer',
+        'chrono',
+      );
+    }
+    super(SimpleRnn.type, read);
+  }
+
+  protected override get timeGates(): null {
+    return null;
   }
 
   override get nativeType(): string {

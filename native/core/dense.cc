@@ -62,12 +62,12 @@ ValueShape Dense::build(const ValueShape& input, ParamTable& params) {
 }
 
 void Dense::initialize(ParamTable& params, uint64_t seed, uint64_t index) const {
-  ostinato::initialize(config_.text("kernelInitializer", "glorotUniform"), params.value(weight_),
-                       units_, input_.features, config_.number("initializerScale", 0.05),
-                       input_.features, RandomStream(seed, initializer_stream(index, 0)));
+  ostinato::initialize(initializer_option(config_, "kernelInitializer", "glorotUniform"),
+                       params.value(weight_), units_, input_.features, input_.features,
+                       RandomStream(seed, initializer_stream(index, 0)));
   if (!use_bias_) return;
-  ostinato::initialize(config_.text("biasInitializer", "zeros"), params.value(bias_), 1, units_,
-                       config_.number("initializerScale", 0.05), input_.features,
+  ostinato::initialize(initializer_option(config_, "biasInitializer", "zeros"), params.value(bias_),
+                       1, units_, input_.features,
                        RandomStream(seed, initializer_stream(index, 1)));
 }
 

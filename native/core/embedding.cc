@@ -94,13 +94,9 @@ ValueShape Embedding::build(const ValueShape& input, ParamTable& params) {
 }
 
 void Embedding::initialize(ParamTable& params, uint64_t seed, uint64_t index) const {
-  std::string name = config_.text("initializer", "uniform");
-  double scale = config_.number("initializerScale", 0.05);
-  if (name == "torch") {
-    name = "normal";
-    scale = 1.0;
-  }
-  ostinato::initialize(name, params.value(weight_), input_dim_, units_, scale, units_,
+  Initializer initializer = initializer_option(config_, "embeddingsInitializer", "uniform");
+  if (initializer.name == "torch") initializer = {"normal", 1.0};
+  ostinato::initialize(initializer, params.value(weight_), input_dim_, units_, units_,
                        RandomStream(seed, initializer_stream(index, 0)));
 }
 

@@ -7,9 +7,8 @@
 
 namespace ostinato {
 
-// Options: inputDim (how many tokens there are), units; initializer "uniform", initializerScale
-// 0.05 (with "torch": N(0, 1), PyTorch's choice for embeddings). Parameter: weight [inputDim,
-// units].
+// Options: inputDim (how many tokens there are), units; embeddingsInitializer "uniform" (with
+// "torch": N(0, 1), PyTorch's choice for embeddings). Parameter: weight [inputDim, units].
 //
 // Its gradient is sparse: the rows of tokens that a backward pass met are written, the others stay
 // zero. The layer remembers those rows and clears them at the next backward pass, so whoever runs

@@ -2,74 +2,40 @@
 
 #include <algorithm>
 #include <cmath>
-#include <vector>
 
 #include "core/error.h"
+#include "core/orthogonal.h"
 
 namespace ostinato {
 
 namespace {
 
-// Applies the reflection I - beta v v^T, v in rows [j, m), to columns [begin, n) of a [m,n] matrix.
-// Both loops run along rows: no sum is reordered, and compilers can use vectors.
-void reflect(std::vector<double>& matrix, int64_t m, int64_t n, int64_t j, int64_t begin,
-             const std::vector<double>& v, double beta, std::vector<double>& product) {
-  std::fill(product.begin() + begin, product.end(), 0.0);
-  for (int64_t i = j; i < m; ++i) {
-    const double* row = &matrix[i * n];
-    for (int64_t k = begin; k < n; ++k) product[k] += v[i] * row[k];
-  }
-  for (int64_t i = j; i < m; ++i) {
-    double* row = &matrix[i * n];
-    const double factor = beta * v[i];
-    for (int64_t k = begin; k < n; ++k) row[k] -= factor * product[k];
-  }
-}
+struct Parameter {
+  const char* initializer;
+  const char* name;
+  double otherwise;
+};
 
-// Rows (or, for a tall matrix, columns) orthonormal: Q of the QR decomposition of a Gaussian
-// matrix by Householder reflections, each column times the sign of R's diagonal. With the signs Q
-// is uniform over the orthogonal matrices (Mezzadri, Notices of the AMS 54(5), 2007). Sequential
-// and in double, so that machines agree.
-void orthogonal(float* w, int64_t rows, int64_t cols, const RandomStream& random) {
-  const int64_t m = std::max(rows, cols), n = std::min(rows, cols);
-  std::vector<double> a(m * n), reflectors(m * n), sign(n), beta(n), v(m), product(n);
-  for (int64_t i = 0; i < m * n; ++i) a[i] = random.normal(static_cast<uint64_t>(i));
-  for (int64_t j = 0; j < n; ++j) {
-    double norm = 0;
-    for (int64_t i = j; i < m; ++i) {
-      v[i] = a[i * n + j];
-      norm += v[i] * v[i];
-    }
-    norm = std::sqrt(norm);
-    // R's diagonal gets the sign opposite to v's first element, so that nothing cancels.
-    const double diagonal = v[j] >= 0 ? -norm : norm;
-    sign[j] = diagonal >= 0 ? 1.0 : -1.0;
-    v[j] -= diagonal;
-    const double square = 2.0 * norm * std::abs(v[j]);
-    beta[j] = square > 0 ? 2.0 / square : 0.0;
-    reflect(a, m, n, j, j, v, beta[j], product);
-    std::copy(v.begin() + j, v.end(), reflectors.begin() + j * m + j);
-  }
-  // Q is the product of the reflections times the first n unit vectors; reflection j leaves the
-  // unit vectors before j alone.
-  std::vector<double>& q = a;
-  std::fill(q.begin(), q.end(), 0.0);
-  for (int64_t k = 0; k < n; ++k) q[k * n + k] = 1.0;
-  for (int64_t j = n - 1; j >= 0; --j) {
-    std::copy(reflectors.begin() + j * m + j, reflectors.begin() + (j + 1) * m, v.begin() + j);
-    reflect(q, m, n, j, j, v, beta[j], product);
-  }
-  for (int64_t i = 0; i < m; ++i) {
-    for (int64_t k = 0; k < n; ++k) {
-      w[rows >= cols ? i * cols + k : k * cols + i] = static_cast<float>(sign[k] * q[i * n + k]);
-    }
-  }
-}
+constexpr Parameter kParameters[] = {
+    {"constant", "value", 0.0},          {"uniform", "limit", 0.05},  {"normal", "stddev", 0.05},
+    {"truncatedNormal", "stddev", 0.05}, {"orthogonal", "gain", 1.0}, {"identity", "gain", 1.0},
+};
 
 }  // namespace
 
-void initialize(const std::string& name, float* w, int64_t rows, int64_t cols, double scale,
+Initializer initializer_option(const LayerConfig& config, const std::string& key,
+                               const std::string& otherwise) {
+  Initializer initializer{config.text(key, otherwise)};
+  for (const Parameter& parameter : kParameters) {
+    if (initializer.name != parameter.initializer) continue;
+    initializer.scale = config.number(key + "." + parameter.name, parameter.otherwise);
+  }
+  return initializer;
+}
+
+void initialize(const Initializer& initializer, float* w, int64_t rows, int64_t cols,
                 int64_t torch_fan, const RandomStream& random) {
+  const auto& [name, scale] = initializer;
   const int64_t n = rows * cols;
   const auto uniform = [&](double limit) { random.fill_uniform(w, n, -limit, limit); };
   const auto normal = [&](double deviation) { random.fill_normal(w, n, deviation); };
@@ -79,12 +45,17 @@ void initialize(const std::string& name, float* w, int64_t rows, int64_t cols, d
     std::fill_n(w, n, 0.0f);
   } else if (name == "ones") {
     std::fill_n(w, n, 1.0f);
+  } else if (name == "constant") {
+    std::fill_n(w, n, static_cast<float>(scale));
   } else if (name == "identity") {
-    for (int64_t i = 0; i < n; ++i) w[i] = i / cols == i % cols ? 1.0f : 0.0f;
+    std::fill_n(w, n, 0.0f);
+    for (int64_t i = 0; i < std::min(rows, cols); ++i) w[i * cols + i] = static_cast<float>(scale);
   } else if (name == "uniform") {
     uniform(scale);
   } else if (name == "normal") {
     normal(scale);
+  } else if (name == "truncatedNormal") {
+    random.fill_truncated_normal(w, n, scale);
   } else if (name == "glorotUniform") {
     uniform(std::sqrt(6.0 / fan_sum));
   } else if (name == "glorotNormal") {
@@ -93,8 +64,12 @@ void initialize(const std::string& name, float* w, int64_t rows, int64_t cols, d
     uniform(std::sqrt(6.0 / fan_in));
   } else if (name == "heNormal") {
     normal(std::sqrt(2.0 / fan_in));
+  } else if (name == "lecunUniform") {
+    uniform(std::sqrt(3.0 / fan_in));
+  } else if (name == "lecunNormal") {
+    normal(std::sqrt(1.0 / fan_in));
   } else if (name == "orthogonal") {
-    orthogonal(w, rows, cols, random);
+    orthogonal(w, rows, cols, scale, random);
   } else if (name == "torch") {
     uniform(1.0 / std::sqrt(static_cast<double>(std::max<int64_t>(torch_fan, 1))));
   } else {

@@ -29,6 +29,27 @@ int64_t checkpoint_option(const LayerConfig& config) {
   return positive_option(config, "checkpointEvery");
 }
 
+RecurrentInit init_options(const LayerConfig& config, int gates) {
+  RecurrentInit init;
+  init.kernel = initializer_option(config, "kernelInitializer", init.kernel.name);
+  init.recurrent = initializer_option(config, "recurrentInitializer", init.recurrent.name);
+  init.bias = initializer_option(config, "biasInitializer", init.bias.name);
+  init.unit_bias_gate = config.integer("unitBiasGate", -1);
+  if (init.bias.name != "chrono") return init;
+  init.bias.name = "zeros";
+  init.chrono_t_max = range_option(config, "biasInitializer.tMax", 0.0, 2.0, 1e9);
+  init.chrono_keep_gate = config.integer("chronoKeepGate", -1);
+  init.chrono_write_gate = config.integer("chronoWriteGate", -1);
+  if (init.chrono_keep_gate < 0 || init.chrono_keep_gate >= gates ||
+      init.chrono_write_gate >= gates) {
+    throw Error(
+        "ERR_INVALID_ARGUMENT",
+        "Expected a cell with a gate that keeps its state for \"biasInitializer\" of layer \"" +
+            config.name + "\" but received \"chrono\" (string)");
+  }
+  return init;
+}
+
 }  // namespace
 
 bool is_recurrent(const std::string& type) { return find_cell(type) >= 0; }
@@ -59,10 +80,7 @@ Recurrent::Recurrent(const LayerConfig& config)
                 "Expected either \"bidirectional\" or \"goBackwards\" for layer \"" + config.name +
                     "\" but received both");
   }
-  init_.kernel = config.text("kernelInitializer", init_.kernel);
-  init_.recurrent = config.text("recurrentInitializer", init_.recurrent);
-  init_.bias = config.text("biasInitializer", init_.bias);
-  init_.unit_bias_gate = config.integer("unitBiasGate", -1);
+  init_ = init_options(config, info().gates);
 }
 
 const CellInfo& Recurrent::info() const { return available_kernels().back()->cells[cell_]; }

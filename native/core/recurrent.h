@@ -16,7 +16,8 @@ bool is_recurrent(const std::string& type);
 
 // Options: units, layers (1), bidirectional (false), mergeMode ("concat"), goBackwards (false; only
 // without bidirectional), dropout (0; between the stacked layers), useBias (true), returnSequences
-// (false), kernelInitializer, recurrentInitializer, biasInitializer, unitBiasGate (-1),
+// (false), kernelInitializer, recurrentInitializer, biasInitializer ("chrono" with tMax,
+// chronoKeepGate and chronoWriteGate, too), unitBiasGate (-1),
 // checkpointEvery (absent: never; "auto", or a number of steps: see core/recurrence_segments.h).
 //
 // Parameters, PyTorch's: weight_ih_l{k}, weight_hh_l{k}, bias_ih_l{k}, bias_hh_l{k}, each with the

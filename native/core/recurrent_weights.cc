@@ -1,8 +1,8 @@
 #include "core/recurrent_weights.h"
 
 #include <algorithm>
+#include <cmath>
 
-#include "core/init.h"
 #include "core/parallel.h"
 
 namespace ostinato {
@@ -71,20 +71,34 @@ void RecurrentWeights::declare(ParamTable& params, const CellInfo& info, const s
 void RecurrentWeights::initialize(ParamTable& params, const CellInfo& info,
                                   const RecurrentInit& init, uint64_t seed, uint64_t stream) const {
   const int64_t gates = info.gates;
-  ostinato::initialize(init.kernel, params.value(weight_ih_), gates * units_, inputs_, 0.05, units_,
+  ostinato::initialize(init.kernel, params.value(weight_ih_), gates * units_, inputs_, units_,
                        RandomStream(seed, stream));
   for (int64_t gate = 0; gate < gates; ++gate) {
     ostinato::initialize(init.recurrent, params.value(weight_hh_) + gate * units_ * units_, units_,
-                         units_, 0.05, units_, RandomStream(seed, stream + 1 + gate));
+                         units_, units_, RandomStream(seed, stream + 1 + gate));
   }
   if (!use_bias_) return;
-  ostinato::initialize(init.bias, params.value(bias_ih_), gates * units_, 1, 0.05, units_,
+  ostinato::initialize(init.bias, params.value(bias_ih_), gates * units_, 1, units_,
                        RandomStream(seed, stream + kMaxGates + 1));
-  ostinato::initialize(init.bias, params.value(bias_hh_), gates * units_, 1, 0.05, units_,
+  ostinato::initialize(init.bias, params.value(bias_hh_), gates * units_, 1, units_,
                        RandomStream(seed, stream + kMaxGates + 2));
   if (init.unit_bias_gate >= 0 && init.unit_bias_gate < gates) {
     float* bias = params.value(bias_ih_) + init.unit_bias_gate * units_;
     std::fill(bias, bias + units_, 1.0f);
+  }
+  if (init.chrono_t_max > 0) {
+    initialize_chrono(params.value(bias_ih_), init, RandomStream(seed, stream + kMaxGates + 3));
+  }
+}
+
+void RecurrentWeights::initialize_chrono(float* bias, const RecurrentInit& init,
+                                         const RandomStream& random) const {
+  for (int64_t unit = 0; unit < units_; ++unit) {
+    const double time =
+        1.0 + random.uniform(static_cast<uint64_t>(unit)) * (init.chrono_t_max - 2.0);
+    const auto value = static_cast<float>(std::log(time));
+    bias[init.chrono_keep_gate * units_ + unit] = value;
+    if (init.chrono_write_gate >= 0) bias[init.chrono_write_gate * units_ + unit] = -value;
   }
 }
 

@@ -7,17 +7,23 @@
 
 #include "core/gemm.h"
 #include "core/geometry.h"
+#include "core/init.h"
 #include "core/params.h"
 #include "kernels/kernels.h"
 
 namespace ostinato {
 
-// How the initial values are drawn, by the public names (core/init.h).
+// How the initial values are drawn (core/init.h).
 struct RecurrentInit {
-  std::string kernel = "glorotUniform";
-  std::string recurrent = "orthogonal";  // of each gate's block
-  std::string bias = "zeros";
+  Initializer kernel{"glorotUniform"};
+  Initializer recurrent{"orthogonal", 1.0};  // of each gate's block
+  Initializer bias{"zeros"};
   int64_t unit_bias_gate = -1;  // this gate's input bias begins at 1
+  // Chrono initialisation (Tallec & Ollivier, "Can recurrent neural networks warp time?", ICLR
+  // 2018) of the input biases, where t_max is not 0: of the gate that keeps the state
+  // b = log U(1, t_max - 1), of the one that writes it, if it is another, -b.
+  double chrono_t_max = 0;
+  int64_t chrono_keep_gate = -1, chrono_write_gate = -1;
 };
 
 // Maps between the two orders of gate columns. Public (PyTorch): gate-major, column g * H + u.
@@ -87,6 +93,7 @@ class RecurrentWeights {
   // Floats of a layer's weights that stay in a second-level cache from step to step.
   static constexpr int64_t kStepwiseFloats = 256 * 1024;
 
+  void initialize_chrono(float* bias, const RecurrentInit& init, const RandomStream& random) const;
   void make_maps(const Kernels& kernels);
   void pack_input_panels(const float* weight, const Kernels& kernels, int phase, int threads);
   void pack_recurrent_forward(const float* weight, const Kernels& kernels, int phase, int threads);

@@ -32,9 +32,14 @@ class RandomStream {
   // N(0, 1) by Box and Muller's transform (Annals of Mathematical Statistics 29(2), 1958), of a
   // counter block of its own.
   double normal(uint64_t index) const;
+  // Both numbers of the transform, independent of each other; the first is normal(index).
+  void normal_pair(uint64_t index, double (&pair)[2]) const;
   // Fills with U[low, high) / N(0, deviation^2), element i from index i.
   void fill_uniform(float* x, int64_t n, double low, double high) const;
   void fill_normal(float* x, int64_t n, double deviation) const;
+  // N(0, deviation^2) within two deviations of 0: what lies outside is drawn again, element i from
+  // the next of the indices i, i + n, i + 2 n, ...
+  void fill_truncated_normal(float* x, int64_t n, double deviation) const;
 
  private:
   uint64_t seed_, stream_;

@@ -93,7 +93,7 @@ TEST(Random, StreamsOfUsesNeverMeet) {
 std::vector<float> initialized(const std::string& name, int64_t rows, int64_t cols,
                                double scale = 0.05, int64_t fan = 1, uint64_t seed = 11) {
   std::vector<float> w(rows * cols, NAN);
-  initialize(name, w.data(), rows, cols, scale, fan, RandomStream(seed, 1));
+  initialize({name, scale}, w.data(), rows, cols, fan, RandomStream(seed, 1));
   return w;
 }
 
@@ -123,13 +123,13 @@ TEST(Initializers, HaveTheirBoundsAndDeviations) {
   EXPECT_GT(largest(initialized("torch", 200, 300, 0, 64)), 0.124f);
   EXPECT_EQ(largest(initialized("zeros", 3, 4)), 0.0f);
   EXPECT_EQ(initialized("ones", 1, 3), (std::vector<float>{1, 1, 1}));
-  EXPECT_EQ(initialized("identity", 2, 3), (std::vector<float>{1, 0, 0, 0, 1, 0}));
+  EXPECT_EQ(initialized("identity", 2, 3, 1), (std::vector<float>{1, 0, 0, 0, 1, 0}));
 }
 
 TEST(Initializers, OrthogonalInTheShorterDirection) {
   for (const auto& [rows, cols] :
        {std::pair<int64_t, int64_t>{1, 1}, {1, 9}, {9, 1}, {6, 6}, {7, 30}, {30, 7}, {64, 64}}) {
-    const std::vector<float> w = initialized("orthogonal", rows, cols);
+    const std::vector<float> w = initialized("orthogonal", rows, cols, 1);
     const bool tall = rows >= cols;
     const int64_t n = std::min(rows, cols), m = std::max(rows, cols);
     const auto at = [&](int64_t vector, int64_t i) {
@@ -149,7 +149,7 @@ TEST(Initializers, OrthogonalInTheShorterDirection) {
 TEST(Initializers, OrthogonalMatricesLeanToNoSide) {
   double trace = 0;
   for (uint64_t seed = 0; seed < 400; ++seed) {
-    const std::vector<float> w = initialized("orthogonal", 3, 3, 0, 1, seed);
+    const std::vector<float> w = initialized("orthogonal", 3, 3, 1, 1, seed);
     trace += (w[0] + w[4] + w[8]) / 400.0;
   }
   EXPECT_NEAR(trace, 0.0, 0.2);

@@ -10,7 +10,9 @@ const OWN = /^ostinato\./;
 function optionsText(layer: Record<string, unknown>): string {
   return Object.entries(layer)
     .filter(([key, value]) => !/^(type|name|.*Initializer)$/.test(key) && value !== false)
-    .map(([key, value]) => (value === true ? key : `${key} ${String(value)}`))
+    .map(([key, value]) =>
+      value === true ? key : `${key} ${isRecord(value) ? JSON.stringify(value) : String(value)}`,
+    )
     .join(', ');
 }
 
@@ -62,7 +64,7 @@ export async function inspect(file: string, json: boolean): Promise<number> {
   }
   output.line(columns(facts));
   if (layers !== null) {
-    const rows = layers.map((layer) => [String(layer['name']), layer.type, optionsText(layer)]);
+    const rows = layers.map((layer) => [layer['name'] as string, layer.type, optionsText(layer)]);
     output.line(`\n${table(['layer', 'type', 'options'], rows)}`);
   }
   const rows = tensors.map(({ name, dtype, shape, elements }) => [
