@@ -3,10 +3,14 @@ export { activation } from './activation';
 export { dense } from './dense';
 export { dropout } from './dropout';
 export { embedding } from './embedding';
+export { globalAveragePooling1d, globalMaxPooling1d } from './global-pooling';
+export { glu } from './glu';
 export { gru } from './gru';
+export { highway } from './highway';
 export { lastStep } from './last-step';
 export { layerNorm } from './layer-norm';
 export { lstm } from './lstm';
+export { rmsNorm } from './rms-norm';
 export { simpleRnn } from './simple-rnn';
 export { layerFromConfig as fromConfig } from './layer';
 
@@ -14,11 +18,19 @@ export type { Activation, ActivationName, ActivationOptions } from './activation
 export type { Dense, DenseOptions } from './dense';
 export type { Dropout, DropoutOptions } from './dropout';
 export type { Embedding, EmbeddingOptions } from './embedding';
+export type {
+  GlobalAveragePooling1d,
+  GlobalMaxPooling1d,
+  GlobalPoolingOptions,
+} from './global-pooling';
+export type { Glu, GluOptions } from './glu';
 export type { Gru, GruOptions } from './gru';
+export type { Highway, HighwayOptions } from './highway';
 export type { LastStep, LastStepOptions } from './last-step';
 export type { LayerNorm, LayerNormOptions } from './layer-norm';
 export type { Lstm, LstmOptions } from './lstm';
 export type { CheckpointEvery, MergeMode, RecurrentLayer, RecurrentOptions } from './recurrent';
+export type { RmsNorm, RmsNormOptions } from './rms-norm';
 export type { SimpleRnn, SimpleRnnOptions } from './simple-rnn';
 export type {
   ChronoInitializer,

@@ -5,9 +5,13 @@
 #include "core/dropout.h"
 #include "core/embedding.h"
 #include "core/error.h"
+#include "core/global_pooling.h"
+#include "core/glu.h"
+#include "core/highway.h"
 #include "core/last_step.h"
 #include "core/layer_norm.h"
 #include "core/recurrent.h"
+#include "core/rms_norm.h"
 
 namespace ostinato {
 
@@ -29,6 +33,12 @@ std::unique_ptr<Layer> make_layer(const LayerConfig& config) {
   if (config.type == "dropout") return std::make_unique<Dropout>(config);
   if (config.type == "layerNorm") return std::make_unique<LayerNorm>(config);
   if (config.type == "lastStep") return std::make_unique<LastStep>(config);
+  if (config.type == "rmsNorm") return std::make_unique<RmsNorm>(config);
+  if (config.type == "glu") return std::make_unique<Glu>(config);
+  if (config.type == "highway") return std::make_unique<Highway>(config);
+  if (config.type == "globalAveragePooling1d" || config.type == "globalMaxPooling1d") {
+    return std::make_unique<GlobalPooling>(config);
+  }
   if (is_recurrent(config.type)) return make_recurrent(config);
   throw Error("ERR_INVALID_ARGUMENT", "Expected a type of layer for \"type\" of layer \"" +
                                           config.name + "\" but received \"" + config.type +

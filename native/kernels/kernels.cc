@@ -11,13 +11,16 @@
 #include "kernels/cells/lstm.h"
 #include "kernels/combine.inl.h"
 #include "kernels/dropout.inl.h"
+#include "kernels/gates.inl.h"
 #include "kernels/gemm.inl.h"
 #include "kernels/gemm_tn.inl.h"
 #include "kernels/layer_norm.inl.h"
 #include "kernels/loss.inl.h"
 #include "kernels/optimizer.inl.h"
 #include "kernels/pack.inl.h"
+#include "kernels/pooling.inl.h"
 #include "kernels/recurrent.inl.h"
+#include "kernels/rms_norm.inl.h"
 #include "kernels/vector_ops.inl.h"
 
 #define OSTINATO_STRING_EXPANDED(x) #x
@@ -70,6 +73,15 @@ const Kernels table = {
     .layer_norm = layer_norm,
     .layer_norm_grad = layer_norm_grad,
     .layer_norm_param_grad = layer_norm_param_grad,
+    .rms_norm = rms_norm,
+    .rms_norm_grad = rms_norm_grad,
+    .rms_norm_param_grad = rms_norm_param_grad,
+    .glu = glu,
+    .glu_grad = glu_grad,
+    .highway = highway,
+    .highway_grad = highway_grad,
+    .maximum = maximum,
+    .maximum_grad = maximum_grad,
     .loss = loss,
     .optimize = optimize,
     .add = add,

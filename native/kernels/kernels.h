@@ -14,6 +14,7 @@
 
 #include <cstdint>
 
+#include "kernels/layer_args.h"
 #include "kernels/training_args.h"
 
 namespace ostinato {
@@ -295,6 +296,15 @@ struct Kernels {
   void (*layer_norm)(const LayerNormArgs&) noexcept;
   void (*layer_norm_grad)(const LayerNormGradArgs&) noexcept;
   void (*layer_norm_param_grad)(const LayerNormParamGradArgs&) noexcept;
+  void (*rms_norm)(const RmsNormArgs&) noexcept;
+  void (*rms_norm_grad)(const RmsNormGradArgs&) noexcept;
+  void (*rms_norm_param_grad)(const RmsNormParamGradArgs&) noexcept;
+  void (*glu)(const GluArgs&) noexcept;
+  void (*glu_grad)(const GluArgs&) noexcept;
+  void (*highway)(const HighwayArgs&) noexcept;
+  void (*highway_grad)(const HighwayArgs&) noexcept;
+  void (*maximum)(const MaximumArgs&) noexcept;
+  void (*maximum_grad)(const MaximumArgs&) noexcept;
   void (*loss)(const LossArgs&) noexcept;
   void (*optimize)(const OptimizerArgs&) noexcept;
   void (*add)(float* dst, const float* src, int64_t n) noexcept;  // dst += src

@@ -21,6 +21,7 @@ import ctc
 import curves
 import layers
 import losses
+import more_layers
 import optimizers
 import recurrent
 import schedules
@@ -32,7 +33,7 @@ LIMIT = 6 * 1024 * 1024
 
 
 def build_all() -> list[Case]:
-    parts = (recurrent, layers, losses, ctc, optimizers, schedules, curves, state_dict)
+    parts = (recurrent, layers, more_layers, losses, ctc, optimizers, schedules, curves, state_dict)
     return [case for part in parts for case in part.build()]
 
 

@@ -9,6 +9,7 @@ import { ctc } from './checks/ctc';
 import { curve } from './checks/curves';
 import { dense, embedding, layerNorm } from './checks/layers';
 import { loss } from './checks/losses';
+import { glu, highway, pooling, rmsNorm } from './checks/more-layers';
 import { clipping, optimizer } from './checks/optimizers';
 import { recurrent } from './checks/recurrent';
 import { schedule } from './checks/schedules';
@@ -22,6 +23,10 @@ const CHECKS: Record<string, Check> = {
   embedding,
   dense,
   layerNorm,
+  rmsNorm,
+  glu,
+  highway,
+  pooling,
   loss,
   ctc,
   optimizer,

@@ -45,7 +45,12 @@ export async function layerNorm(vector: Vector<{ epsilon: number }>): Promise<vo
   await rowLayer(vector, layers.layerNorm({ name: 'layer', epsilon }), ['weight', 'bias']);
 }
 
-async function rowLayer(vector: Vector<unknown>, layer: Layer, parameters: string[]) {
+/** Outputs and gradients of a layer called `layer`, of which `parameters` are in the file. */
+export async function rowLayer(
+  vector: Vector<unknown>,
+  layer: Layer,
+  parameters: string[],
+): Promise<void> {
   using rows = rowModel(vector.floats('x'), layer);
   rows.model.setWeights(
     Object.fromEntries(parameters.map((p) => [`layer.${p}`, vector.floats(p)])),

@@ -1,0 +1,97 @@
+// Arguments of the kernels of layers that do not recur, part of kernels.h. Rows are [rows, cols]
+// with a leading dimension; nothing beyond cols is read or written.
+#pragma once
+
+#include <cstdint>
+
+namespace ostinato {
+
+// y = x / sqrt(mean(x^2) + epsilon) * gamma; rstd [rows] is saved for the backward pass. In place
+// allowed.
+struct RmsNormArgs {
+  int64_t rows, cols;
+  float epsilon;
+  const float* x;
+  int64_t x_ld;
+  const float* gamma;
+  float* y;
+  int64_t y_ld;
+  float* rstd;
+};
+
+// dx may be dy or x itself.
+struct RmsNormGradArgs {
+  int64_t rows, cols;
+  const float* x;
+  int64_t x_ld;
+  const float* gamma;
+  const float* rstd;
+  const float* dy;
+  int64_t dy_ld;
+  float* dx;
+  int64_t dx_ld;
+};
+
+// dgamma[j] += sum over rows of dy * x * rstd; columns [begin, end).
+struct RmsNormParamGradArgs {
+  int64_t rows, begin, end;
+  const float* x;
+  int64_t x_ld;
+  const float* rstd;
+  const float* dy;
+  int64_t dy_ld;
+  float* dgamma;
+};
+
+// y = a * sigmoid(b), a and b in rows of the same leading dimension. Backward: da, db from dy; they
+// may be a and b.
+struct GluArgs {
+  int64_t rows, cols;
+  const float* a;
+  const float* b;
+  int64_t ld;
+  float* y;  // forward
+  int64_t y_ld;
+  const float* dy;  // backward
+  int64_t dy_ld;
+  float* da;
+  float* db;
+  int64_t d_ld;
+};
+
+// y = t h + (1 - t) x with a gate t in [0, 1]. Backward, from dy: dh, da for the argument a of
+// t = sigmoid(a), and the part of dx that goes past the layer (null: not wanted). dh may be dy.
+struct HighwayArgs {
+  int64_t rows, cols;
+  const float* x;
+  int64_t x_ld;
+  const float* h;
+  const float* t;
+  int64_t ld;  // of h and t
+  float* y;    // forward
+  int64_t y_ld;
+  const float* dy;  // backward
+  int64_t dy_ld;
+  float* dh;
+  float* da;
+  int64_t d_ld;  // of dh and da
+  float* dx;
+  int64_t dx_ld;
+};
+
+// y = max(y, x), NaN once there is one. Backward, over the same x in the same order: what is left
+// of the gradient goes to the first x that is the maximum: dx = x == y ? left : 0, and left = 0
+// where it went.
+struct MaximumArgs {
+  int64_t rows, cols;
+  const float* x;
+  int64_t x_ld;
+  float* y;
+  int64_t y_ld;
+  float* left;  // backward
+  int64_t left_ld;
+  float* dx;
+  int64_t dx_ld;
+};
+
+}  // namespace ostinato
