@@ -7,9 +7,12 @@ import { wrongKind, wrongValue } from './errors';
 import type { LossName, LossOptions, Loss } from './losses';
 import { resolveLoss } from './losses';
 import { resolveMetrics, scores } from './metrics';
-import type { MetricName, Scores, Totals } from './metrics';
+import type { Metric, MetricName, MetricOptions, Scores, Totals } from './metrics';
 import type { ModelCore } from './model-core';
 import type { NativeBatches } from './native';
+import { scoreSamples } from './scoring/pass';
+import type { CarriedStates } from './scoring/pass';
+import type { Scorer } from './scoring/scorer';
 import { abortSignal, anything, flag, integer, optional, parseOptions } from './validate';
 
 /** The longest run of native work between two looks at the event loop, in milliseconds. */
@@ -25,7 +28,7 @@ export interface EvaluateOptions {
   /** Default: as the last layer says. */
   fromLogits?: boolean;
   /** Default: none. */
-  metrics?: readonly MetricName[];
+  metrics?: readonly (MetricName | MetricOptions)[];
   /** Samples that are evaluated together. Default 32. */
   batchSize?: number;
   /** Steps of each sample that count: [batch]. */
@@ -62,6 +65,47 @@ export interface PassOptions {
   carryState: boolean;
   signal: AbortSignal | undefined;
   threads: number;
+  /** What is reported beside the loss. */
+  metrics: readonly Metric[];
+}
+
+/** One pass over data: its sums, and the metrics that need predictions. */
+class Evaluation {
+  readonly totals: Totals = { lossSum: 0, count: 0, correct: 0 };
+  readonly #scorers: { name: string; scorer: Scorer }[];
+  readonly #carried: CarriedStates = { states: null };
+
+  constructor(
+    readonly core: ModelCore,
+    readonly options: PassOptions,
+  ) {
+    this.#scorers = options.metrics.flatMap(({ name, scorer }) =>
+      scorer === undefined ? [] : [{ name, scorer: scorer() }],
+    );
+  }
+
+  /** Whether data must be opened with its targets kept. */
+  get comparesPredictions(): boolean {
+    return this.#scorers.length > 0;
+  }
+
+  async add(data: OpenData, order: Int32Array, first: boolean): Promise<void> {
+    await addLosses(this.core, data, order, this.options, first, this.totals);
+    if (!this.comparesPredictions) return;
+    const scorers = this.#scorers.map(({ scorer }) => scorer);
+    await scoreSamples(this.core, data, order, scorers, this.options, this.#carried);
+  }
+
+  scores(): Scores {
+    const all = scores(this.totals, this.options.metrics);
+    for (const { name, scorer } of this.#scorers) all[name] = scorer.result();
+    return all;
+  }
+}
+
+/** Whether any of the metrics needs predictions beside their targets. */
+export function comparePredictions(metrics: readonly Metric[]): boolean {
+  return metrics.some(({ scorer }) => scorer !== undefined);
 }
 
 function add(totals: Totals, more: Totals): void {
@@ -82,15 +126,15 @@ export function nextBatches(
   return { samples: samples.subarray(at, at + count), sizes: part };
 }
 
-/** Sums over the given samples of data. */
-export async function evaluateSamples(
+/** Adds up losses over the given samples of data. */
+async function addLosses(
   core: ModelCore,
   data: OpenData,
   order: Int32Array,
   { loss, batchSize, carryState, signal, threads }: PassOptions,
-  first = true,
-): Promise<Totals> {
-  const totals: Totals = { lossSum: 0, count: 0, correct: 0 };
+  first: boolean,
+  totals: Totals,
+): Promise<void> {
   const batches = cutIntoBatches(order, batchSize);
   let at = 0;
   for (let from = 0; from < batches.sizes.length;) {
@@ -108,40 +152,58 @@ export async function evaluateSamples(
     for (let i = from; i < from + result.batches; i++) at += batches.sizes[i]!;
     from += result.batches;
   }
-  return totals;
 }
 
-/** Sums over one pass of a stream of batches. */
-export async function evaluateStream(
+/**
+ * The scores of the given samples of data.
+ *
+ * @param data opened with its targets kept, if the metrics compare predictions
+ */
+export async function evaluateSamples(
+  core: ModelCore,
+  data: OpenData,
+  order: Int32Array,
+  options: PassOptions,
+): Promise<Scores> {
+  const evaluation = new Evaluation(core, options);
+  await evaluation.add(data, order, true);
+  return evaluation.scores();
+}
+
+/** The scores of one pass of a stream of batches. */
+async function evaluateStream(
   core: ModelCore,
   stream: BatchStream,
   options: PassOptions,
-): Promise<Totals> {
-  const totals: Totals = { lossSum: 0, count: 0, correct: 0 };
+): Promise<Scores> {
+  const evaluation = new Evaluation(core, options);
+  const { targets } = options.loss;
+  const keep = evaluation.comparesPredictions;
   let first = true;
   const open = (batch: unknown) =>
-    openData(core, { kind: 'arrays', arrays: readBatch(batch) }, options.loss.targets);
+    openData(core, { kind: 'arrays', arrays: readBatch(batch) }, targets, keep);
   for await (const data of prefetched(stream, open)) {
     try {
-      const all = { ...options, batchSize: data.samples };
-      add(totals, await evaluateSamples(core, data, range(0, data.samples), all, first));
+      evaluation.options.batchSize = data.samples;
+      await evaluation.add(data, range(0, data.samples), first);
     } finally {
       data.dispose();
     }
     first = false;
   }
   if (first) throw wrongValue('at least one batch', 'data', stream);
-  return totals;
+  return evaluation.scores();
 }
 
-/** Sums over a whole source. */
+/** The scores of a whole source. */
 export async function evaluateSource(
   core: ModelCore,
   source: Source,
   options: PassOptions,
-): Promise<Totals> {
-  if (source.kind === 'stream') return evaluateStream(core, source.stream, options);
-  const data = openData(core, source, options.loss.targets);
+): Promise<Scores> {
+  if (source.kind === 'stream') return evaluateStream(core, source.stream, { ...options });
+  const keep = comparePredictions(options.metrics);
+  const data = openData(core, source, options.loss.targets, keep);
   try {
     const lanes = data.lanes;
     const carryState = options.carryState || lanes !== undefined;
@@ -166,16 +228,16 @@ export async function evaluate(core: ModelCore, args: readonly unknown[]): Promi
   if (loss === undefined) {
     throw wrongKind('a loss', 'model.evaluate.loss', undefined, 'the model was not trained yet');
   }
-  const metrics = resolveMetrics(options.metrics, loss);
+  const metrics = resolveMetrics(options.metrics, loss, core.last.output.features);
   const source = readSource(x, bare ? undefined : second, options);
-  const totals = await core.evaluating(() =>
+  return core.evaluating(() =>
     evaluateSource(core, source, {
       loss,
       batchSize: options.batchSize ?? 32,
       carryState: options.stateful ?? false,
       signal: options.signal,
       threads: core.threads(options.threads),
+      metrics,
     }),
   );
-  return scores(totals, metrics);
 }

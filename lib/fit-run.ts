@@ -9,11 +9,11 @@ import { OstinatoError, wrongValue } from './errors';
 import { MAX_BATCHES, SLICE_MS, nextBatches } from './evaluate';
 import type { RunContext } from './fit-context';
 import { scores } from './metrics';
-import type { MetricName, Scores } from './metrics';
+import type { Metric, Scores } from './metrics';
 import type { ModelCore, Training } from './model-core';
 import type { NativeBatches, NativeTrainResult } from './native';
 
-/** What `onBatch` is told after each step. */
+/** What `onBatch` is told after each step; of the metrics those that do not need predictions. */
 export interface BatchEvent extends Scores {
   /** From 0. */
   epoch: number;
@@ -34,7 +34,7 @@ export interface BatchEvent extends Scores {
 /** What a whole training run needs to know. */
 export interface RunOptions {
   training: Training;
-  metrics: readonly MetricName[];
+  metrics: readonly Metric[];
   carryState: boolean;
   divergence: 'stop' | 'skip' | 'continue';
   signal: AbortSignal | undefined;

@@ -8,7 +8,7 @@ import { isBatchStream, range } from './data/batches';
 import { openData, readSource, readValidation } from './data/source';
 import type { Source } from './data/source';
 import { guardNative, wrongKind } from './errors';
-import { evaluateSamples, evaluateSource } from './evaluate';
+import { comparePredictions, evaluateSamples, evaluateSource } from './evaluate';
 import type { PassOptions } from './evaluate';
 import { RunContext, startOfEpoch } from './fit-context';
 import { FitRun } from './fit-run';
@@ -16,8 +16,8 @@ import type { BatchEvent } from './fit-run';
 import { splitIdentity, useSamples } from './fit-split';
 import { isSameLoss, resolveLoss } from './losses';
 import type { Loss, LossName, LossOptions } from './losses';
-import { resolveMetrics, scores } from './metrics';
-import type { MetricName, Scores } from './metrics';
+import { resolveMetrics, scoreNames, scores, validationName } from './metrics';
+import type { Metric, MetricName, MetricOptions, Scores } from './metrics';
 import type { Model } from './model';
 import type { ModelCore, Training } from './model-core';
 import { nativeOptimizer, resolveOptimizer } from './optimizers';
@@ -46,6 +46,7 @@ export interface EpochEvent extends Scores {
   valAccuracy?: number;
   valPerplexity?: number;
   valBits?: number;
+  valConfusionMatrix?: number[][];
   /** The rate of its last step. */
   learningRate: number;
   /** Time of the epoch, validation included, in seconds. */
@@ -63,8 +64,11 @@ export interface History {
   valAccuracy?: number[];
   valPerplexity?: number[];
   valBits?: number[];
+  valConfusionMatrix?: number[][][];
   learningRate: number[];
   seconds: number[];
+  /** Other metrics, e.g. `valF1`, under their names. */
+  [name: string]: number[] | number[][][] | undefined;
 }
 
 /** Options of `model.fit`. */
@@ -84,8 +88,11 @@ export interface FitOptions {
   initialEpoch?: number;
   /** Samples of a step. Default 32. */
   batchSize?: number;
-  /** Default none. */
-  metrics?: readonly MetricName[];
+  /**
+   * What is reported beside the loss: names, or objects with options. Metrics that need predictions
+   * are those of the validation alone. Default none.
+   */
+  metrics?: readonly (MetricName | MetricOptions)[];
   /** Data to evaluate after each epoch: [x, y], { x, y, … }, windows, or a stream. */
   validationData?: unknown;
   /** Or: hold out this share of the samples, the last ones. Default 0. */
@@ -185,31 +192,15 @@ function configure(core: ModelCore, loss: Loss, given: unknown): Training {
 }
 
 function record(history: History, event: EpochEvent): void {
-  const lists = history as unknown as Record<string, number[] | undefined>;
-  for (const [key, value] of Object.entries(event) as [string, number][]) {
+  const lists = history as unknown as Record<string, unknown[] | undefined>;
+  for (const [key, value] of Object.entries(event)) {
     (lists[key] ??= []).push(value);
   }
 }
 
-const VALIDATION_NAMES = {
-  loss: 'valLoss',
-  accuracy: 'valAccuracy',
-  perplexity: 'valPerplexity',
-  bits: 'valBits',
-} as const;
-
 function withValidation(event: EpochEvent, validation: Scores | undefined): EpochEvent {
-  if (validation === undefined) return event;
-  for (const [key, value] of Object.entries(validation) as [keyof Scores, number][]) {
-    event[VALIDATION_NAMES[key]] = value;
-  }
+  for (const [key, value] of Object.entries(validation ?? {})) event[validationName(key)] = value;
   return event;
-}
-
-/** The names of what epochs report. */
-function scoreNames(metrics: readonly MetricName[], validates: boolean): string[] {
-  const names = ['loss', ...metrics] as const;
-  return validates ? [...names, ...names.map((name) => VALIDATION_NAMES[name])] : [...names];
 }
 
 /** The callbacks of the options, then the functions. */
@@ -226,13 +217,15 @@ async function run(
   source: Source,
   validation: Source | undefined,
   loss: Loss,
-  metrics: MetricName[],
+  metrics: Metric[],
   options: Options,
 ): Promise<History> {
   const { signal, epochs, initialEpoch, resume } = options;
   const threads = core.threads(options.threads);
   const seed = options.seed ?? core.plan.seed;
-  const opened = source.kind === 'stream' ? undefined : openData(core, source, loss.targets);
+  // Samples that are held out are among those of the source.
+  const keep = validation === undefined && comparePredictions(metrics);
+  const opened = source.kind === 'stream' ? undefined : openData(core, source, loss.targets, keep);
   const callbacks = callbackList(core, options);
   try {
     const split = opened === undefined ? undefined : useSamples(opened, options);
@@ -242,7 +235,7 @@ async function run(
       ...identityOf(core, resolveOptimizer(given), loss),
       data: source.kind,
       ...splitIdentity(split, seed),
-      metrics,
+      metrics: metrics.map(({ identity: own }) => own),
     };
     if (checkpoint !== undefined) {
       checkIdentity(checkpoint.file, identity, checkpoint.path);
@@ -253,6 +246,7 @@ async function run(
     const carryState = split?.carryState ?? options.stateful ?? false;
     const validates =
       validation !== undefined || (split !== undefined && split.trainSamples < split.data.samples);
+    const names = scoreNames(metrics, validates);
     const history = saved?.history ?? { epoch: [], loss: [], learningRate: [], seconds: [] };
     const context = new RunContext({
       core,
@@ -261,7 +255,7 @@ async function run(
       identity,
       epochs,
       batches: split && Math.ceil(split.trainSamples / split.batchSize),
-      scores: scoreNames(metrics, validates),
+      scores: names,
       history,
       position: saved?.position ?? startOfEpoch(initialEpoch),
       resumed: saved !== undefined,
@@ -283,6 +277,7 @@ async function run(
       carryState: false,
       signal,
       threads,
+      metrics,
     };
     const validate = async () => {
       if (validation !== undefined) return evaluateSource(core, validation, pass);
@@ -290,7 +285,7 @@ async function run(
       const held = range(split.trainSamples, split.data.samples);
       return evaluateSamples(core, split.data, held, { ...pass, carryState });
     };
-    const observe = monitoring(training, metrics, validates);
+    const observe = monitoring(training, names);
     if (saved !== undefined) callbacks.setStates(saved.callbacks);
     const begun = callbacks.trainBegin();
     if (begun !== undefined) await begun;
@@ -313,7 +308,7 @@ async function run(
       const { learningRate } = position;
       const event = withValidation(
         { epoch, ...scores(position.totals, metrics), learningRate, seconds: context.seconds },
-        validated && scores(validated, metrics),
+        validated,
       );
       record(history, event);
       observe(event);
@@ -343,7 +338,7 @@ export async function fit(
   if (args.length > (bare ? 2 : 3)) throw wrongKind('nothing', 'the last argument', args.at(-1));
   const options = parseOptions('model.fit', bare ? second : args[2], schema);
   const loss = resolveLoss(options.loss, options.fromLogits, core.last);
-  const metrics = resolveMetrics(options.metrics, loss);
+  const metrics = resolveMetrics(options.metrics, loss, core.last.output.features);
   const source = readSource(x, bare ? undefined : second, options);
   if (options.validationData !== undefined && options.validationSplit > 0) {
     throw wrongKind(
@@ -370,6 +365,7 @@ export async function fit(
   }
   const validation =
     options.validationData === undefined ? undefined : readValidation(options.validationData);
+  scoreNames(metrics, validation !== undefined || options.validationSplit > 0);
   options.signal?.throwIfAborted();
   return core.exclusive('fit()', () => {
     core.stopRequested = false;

@@ -27,7 +27,7 @@ export type { BatchEvent } from './fit-run';
 export type { GradientOptions, Gradients, UpstreamOptions } from './gradients';
 export type { Layer, LayerConfig } from './layers';
 export type { LossName, LossOptions } from './losses';
-export type { MetricName, Scores } from './metrics';
+export type { MetricName, MetricOptions, Scores } from './metrics';
 export type { Optimizer } from './optimizers';
 export type { PredictOptions, Prediction } from './predict';
 export type { MonitoredSchedule, PlateauState, Schedule } from './schedules';

@@ -131,8 +131,7 @@ export function startOf(schedule: unknown): PlateauState | undefined {
 /**
  * What to call with the scores of each epoch; it moves the state of a schedule that follows one.
  *
- * @param metrics that the run reports beside the loss
- * @param validates whether it reports them for validation data as well
+ * @param reported the names of the scores that the run reports
  * @throws RangeError for a metric that the run will not report
  */
 export function monitoring(
@@ -140,26 +139,18 @@ export function monitoring(
     optimizer: { learningRate: unknown };
     plateau: PlateauState | undefined;
   },
-  metrics: readonly string[],
-  validates: boolean,
+  reported: readonly string[],
 ): (scores: object) => void {
   const schedule = training.optimizer.learningRate;
   if (typeof schedule === 'function') return () => undefined;
   const { monitor, observe } = schedule as MonitoredSchedule;
-  const name = monitor ?? (validates ? 'valLoss' : 'loss');
-  const reported = ['loss', ...metrics];
-  const all = validates ? [...reported, ...reported.map(validationName)] : reported;
-  if (!all.includes(name)) {
-    const advice = `this run reports ${all.join(', ')}; ask for more by "metrics" or validation data`;
+  const name = monitor ?? (reported.includes('valLoss') ? 'valLoss' : 'loss');
+  if (!reported.includes(name)) {
+    const advice = `this run reports ${reported.join(', ')}; ask for more by "metrics" or validation data`;
     throw wrongValue('a metric of the run', 'schedules.plateau.monitor', name, advice);
   }
   return (scores) => {
     const value = (scores as Record<string, number>)[name]!;
     training.plateau = observe(training.plateau!, name, value);
   };
-}
-
-/** `valLoss` for `loss`. */
-function validationName(name: string): string {
-  return `val${name[0]!.toUpperCase()}${name.slice(1)}`;
 }

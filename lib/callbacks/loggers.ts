@@ -38,7 +38,7 @@ interface Settings {
   append: boolean;
 }
 
-type Row = Readonly<Record<string, number | undefined>>;
+type Row = Readonly<Record<string, number | number[][] | undefined>>;
 
 /** A callback that makes lines of events and keeps them in a file. */
 abstract class Logger implements Callback {
@@ -117,10 +117,11 @@ class CsvLogger extends Logger {
   protected line(_kind: string, event: Row): string {
     let heading = '';
     if (this.#columns === undefined) {
-      this.#columns = Object.keys(event);
+      // A matrix is no column.
+      this.#columns = Object.keys(event).filter((key) => !Array.isArray(event[key]));
       if (!this.#hasHeading) heading = `${this.#columns.join(this.#separator)}\n`;
     }
-    const cells = this.#columns.map((column) => event[column] ?? '');
+    const cells = this.#columns.map((column) => String(event[column] ?? ''));
     return `${heading}${cells.join(this.#separator)}\n`;
   }
 }
@@ -130,7 +131,7 @@ class JsonLogger extends Logger {
     // JSON has no NaN; as text it is still there to be found.
     const shown = Object.entries(event).map(([key, value]) => [
       key,
-      value === undefined || Number.isFinite(value) ? value : String(value),
+      typeof value !== 'number' || Number.isFinite(value) ? value : String(value),
     ]);
     return `${JSON.stringify({ event: kind, ...Object.fromEntries(shown) })}\n`;
   }

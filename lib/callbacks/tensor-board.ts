@@ -110,7 +110,7 @@ class TensorBoard implements Callback {
   }: BatchEvent) {
     const { step, ...values } = event;
     if (step % this.#options.updateFreq !== 0) return;
-    const all = Object.entries(values).map(([name, scalar]) => ({
+    const all = scalarsOf(values).map(([name, scalar]) => ({
       tag: `batch_${tagOf(name)}`,
       scalar,
     }));
@@ -120,7 +120,7 @@ class TensorBoard implements Callback {
   async onEpochEnd({ epoch, ...scores }: EpochEvent, context: FitContext): Promise<void> {
     const train: SummaryValue[] = [];
     const validation: SummaryValue[] = [];
-    for (const [name, scalar] of Object.entries<number>({ ...scores })) {
+    for (const [name, scalar] of scalarsOf(scores)) {
       const held = VALIDATION.test(name);
       const tag = `epoch_${tagOf(name.replace(VALIDATION, ''))}`;
       (held ? validation : train).push({ tag, scalar });
@@ -172,6 +172,13 @@ class TensorBoard implements Callback {
     await this.#train.flush();
     if (this.#validates) await this.#validation.flush();
   }
+}
+
+/** What is a number: a confusion matrix is none. */
+function scalarsOf(values: Readonly<Record<string, unknown>>): [string, number][] {
+  return Object.entries(values).filter(
+    (entry): entry is [string, number] => typeof entry[1] === 'number',
+  );
 }
 
 /** `learningRate` as `learning_rate`, and `Loss` as `loss`: the form of Keras' tags. */

@@ -4,6 +4,8 @@ import type { LossTargets } from '../losses';
 import type { ModelCore } from '../model-core';
 import { addon } from '../native';
 import type { NativeDataset } from '../native';
+import { keepTargets } from '../scoring/targets';
+import type { KeptTargets } from '../scoring/targets';
 import { isRecord } from '../validate';
 import { isBatchStream, readBatch } from './batches';
 import type { BatchStream } from './batches';
@@ -63,6 +65,8 @@ export interface OpenData {
   samples: number;
   steps: number;
   lanes: number | undefined;
+  /** If they were asked for. */
+  targets: KeptTargets | undefined;
   dispose(): void;
 }
 
@@ -89,15 +93,18 @@ function prepare(
  * Copies data to the core; dispose it when done.
  *
  * @param targets what the loss compares with, or undefined for predictions
+ * @param keep also keep a copy of the targets, for metrics
  * @throws TypeError, RangeError, OstinatoError for data that does not fit the model
  */
 export function openData(
   core: ModelCore,
   source: Exclude<Source, { kind: 'stream' }>,
   targets: LossTargets | undefined,
+  keep = false,
 ): OpenData {
   const { config, samples, steps, lanes } = prepare(core, source, targets);
   const { native: model } = core;
   const native = guardNative(() => new (addon().Dataset)(config, model));
-  return { native, samples, steps, lanes, dispose: () => native.dispose() };
+  const kept = keep ? keepTargets(config) : undefined;
+  return { native, samples, steps, lanes, targets: kept, dispose: () => native.dispose() };
 }

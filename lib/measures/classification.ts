@@ -2,6 +2,8 @@
 import { shapeMismatch, wrongKind, wrongValue } from '../errors';
 import type { NDArray } from '../data/arrays';
 import { checkInteger, integer, isRecord, oneOf, optional, parseOptions } from '../validate';
+import { AVERAGES, areaUnderCurve, averaged, ratios } from './counts';
+import type { Average, F1Scores } from './counts';
 
 /** Class ids, or scores of each class, [rows, classes], of which the first largest is meant. */
 export type Predictions = ArrayLike<number> | NDArray;
@@ -127,20 +129,13 @@ export function confusionMatrix(
   return matrix;
 }
 
-/** Precision, recall and their harmonic mean. */
-export interface F1Scores {
-  precision: number;
-  recall: number;
-  f1: number;
-}
-
 /** Options of {@link f1}. */
 export interface F1Options extends ConfusionOptions {
   /**
    * `macro`: the mean over the classes; `weighted`: the same by their numbers of targets; `micro`:
    * of all rows together; `binary`: of class 1 alone. Default `macro`.
    */
-  average?: 'macro' | 'weighted' | 'micro' | 'binary';
+  average?: Average;
 }
 
 /** Of each class, in the order of ids; 0 where nothing could be counted, as in scikit-learn. */
@@ -157,13 +152,6 @@ export function f1ByClass(
   });
 }
 
-function ratios(right: number, taken: number, support: number): F1Scores {
-  const precision = taken === 0 ? 0 : right / taken;
-  const recall = support === 0 ? 0 : right / support;
-  const f1 = taken + support === 0 ? 0 : (2 * right) / (taken + support);
-  return { precision, recall, f1 };
-}
-
 /**
  * Precision, recall and F1 over all classes.
  *
@@ -177,29 +165,21 @@ export function f1(
 ): F1Scores {
   const { average, classes } = parseOptions('f1', options, {
     classes: optional(integer(1, MAX_CLASSES)),
-    average: oneOf(['macro', 'weighted', 'micro', 'binary'] as const, 'macro'),
+    average: oneOf(AVERAGES, 'macro'),
   });
-  if (average === 'micro') {
-    // Each row is one that was taken and one that should be.
-    const share = accuracy(targets, predictions);
-    return { precision: share, recall: share, f1: share };
+  const matrix = confusionMatrix(targets, predictions, classes === undefined ? {} : { classes });
+  if (average === 'binary' && matrix.length > 2) {
+    throw wrongValue('two classes', 'f1.average', average, 'use "macro"');
   }
-  const given = labelsOf(predictions, targets.length);
-  const all = f1ByClass(targets, given, classes === undefined ? {} : { classes });
-  if (average === 'binary') {
-    if (all.length > 2) throw wrongValue('two classes', 'f1.average', average, 'use "macro"');
-    const { precision, recall, f1: score } = all[1] ?? { precision: 0, recall: 0, f1: 0 };
-    return { precision, recall, f1: score };
-  }
-  // Classes that neither occur nor were given say nothing.
-  const present = new Set([...Array.from(targets), ...given]);
-  const counted = all.map(({ support }, k) =>
-    average === 'weighted' ? support : Number(present.has(k)),
+  const sum = (list: readonly number[]) => list.reduce((total, count) => total + count, 0);
+  return averaged(
+    {
+      right: matrix.map((row, k) => row[k]!),
+      taken: matrix.map((_row, k) => sum(matrix.map((row) => row[k]!))),
+      support: matrix.map(sum),
+    },
+    average,
   );
-  const total = counted.reduce((sum, weight) => sum + weight, 0);
-  const mean = (name: keyof F1Scores) =>
-    all.reduce((sum, scores, k) => sum + scores[name] * counted[k]!, 0) / total;
-  return { precision: mean('precision'), recall: mean('recall'), f1: mean('f1') };
 }
 
 /**
@@ -221,22 +201,14 @@ export function auc(targets: ArrayLike<number>, scores: ArrayLike<number>): numb
   const wrong = given.findIndex((score) => typeof score !== 'number' || Number.isNaN(score));
   if (wrong >= 0) throw wrongValue('a number', `scores[${wrong}]`, given[wrong]);
   wanted.forEach((label, i) => checkInteger(label, `targets[${i}]`, 0, 1));
-  const positives = wanted.filter((label) => label === 1).length;
-  const negatives = wanted.length - positives;
-  if (positives === 0 || negatives === 0) {
+  const ofLabel = (label: number) =>
+    Float64Array.from(given.filter((_score, i) => wanted[i] === label));
+  const positives = ofLabel(1);
+  const negatives = ofLabel(0);
+  if (positives.length === 0 || negatives.length === 0) {
     throw wrongValue('both 0 and 1', 'targets', targets);
   }
-  const order = given.map((_score, i) => i).sort((a, b) => given[a]! - given[b]!);
-  let ranks = 0;
-  for (let begin = 0; begin < order.length;) {
-    let end = begin;
-    while (end < order.length && given[order[end]!] === given[order[begin]!]) end++;
-    // Ranks from 1; equal scores share their mean.
-    const rank = (begin + 1 + end) / 2;
-    for (let i = begin; i < end; i++) ranks += wanted[order[i]!] === 1 ? rank : 0;
-    begin = end;
-  }
-  return (ranks - (positives * (positives + 1)) / 2) / (positives * negatives);
+  return areaUnderCurve(positives, negatives);
 }
 
 /** e to the power of a mean cross-entropy, as `evaluate` gives it for one. */

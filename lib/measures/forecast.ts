@@ -1,6 +1,7 @@
 /** How good forecasts of numbers are. */
 import { shapeMismatch, wrongKind, wrongValue } from '../errors';
 import { checkInteger, checkNumber, isRecord, rejectUnknown } from '../validate';
+import { normal, quantileScore } from './distributions';
 
 type Numbers = ArrayLike<number>;
 
@@ -29,12 +30,13 @@ function mean(values: readonly number[]): number {
 export function smape(actual: Numbers, forecast: Numbers): number {
   const a = numbersOf(actual, 'actual');
   const f = numbersOf(forecast, 'forecast', a.length);
-  return mean(
-    a.map((value, i) => {
-      const size = Math.abs(value) + Math.abs(f[i]!);
-      return size === 0 ? 0 : (200 * Math.abs(value - f[i]!)) / size;
-    }),
-  );
+  return mean(a.map((value, i) => symmetricError(value, f[i]!)));
+}
+
+/** The part of one value in {@link smape}. */
+export function symmetricError(actual: number, forecast: number): number {
+  const size = Math.abs(actual) + Math.abs(forecast);
+  return size === 0 ? 0 : (200 * Math.abs(actual - forecast)) / size;
 }
 
 /**
@@ -48,11 +50,17 @@ export function smape(actual: Numbers, forecast: Numbers): number {
 export function mase(actual: Numbers, forecast: Numbers, history: Numbers, season = 1): number {
   const a = numbersOf(actual, 'actual');
   const f = numbersOf(forecast, 'forecast', a.length);
-  const before = numbersOf(history, 'history');
-  checkInteger(season, 'season', 1, before.length - 1);
-  const scale = mean(before.slice(season).map((value, i) => Math.abs(value - before[i]!)));
-  if (scale === 0) throw wrongValue('a history that changes', 'history', history);
+  const scale = seasonalScale(history, season, '');
   return mean(a.map((value, i) => Math.abs(value - f[i]!))) / scale;
+}
+
+/** The mean absolute error of repeating what was a season before: the unit of {@link mase}. */
+export function seasonalScale(history: unknown, season: number, owner: string): number {
+  const before = numbersOf(history, `${owner}history`);
+  checkInteger(season, `${owner}season`, 1, before.length - 1);
+  const scale = mean(before.slice(season).map((value, i) => Math.abs(value - before[i]!)));
+  if (scale === 0) throw wrongValue('a history that changes', `${owner}history`, history);
+  return scale;
 }
 
 /** A forecast of distributions, one of each actual value. */
@@ -64,41 +72,12 @@ export type DistributionForecast =
   /** Quantiles of each, at the same levels, each above 0 and below 1. */
   | { quantiles: readonly Numbers[]; levels: Numbers };
 
-// The error function: its series where that converges fast, else the continued fraction of its
-// complement (Abramowitz and Stegun 7.1.5, 7.1.14).
-function erf(x: number): number {
-  const size = Math.abs(x);
-  if (size > 6) return Math.sign(x);
-  if (size < 2.5) {
-    let [term, sum] = [x, x];
-    for (let n = 1; Math.abs(term) > 1e-17 * Math.abs(sum); n++) {
-      term *= -(x * x) / n;
-      sum += term / (2 * n + 1);
-    }
-    return (2 / Math.sqrt(Math.PI)) * sum;
-  }
-  let fraction = size;
-  for (let n = 60; n > 0; n--) fraction = size + n / 2 / fraction;
-  return Math.sign(x) * (1 - Math.exp(-x * x) / (Math.sqrt(Math.PI) * fraction));
-}
-
-function ofNormal(y: number, location: number, deviation: number): number {
-  if (deviation === 0) return Math.abs(y - location);
-  const z = (y - location) / deviation;
-  const density = Math.exp((-z * z) / 2) / Math.sqrt(2 * Math.PI);
-  return deviation * (z * erf(z / Math.SQRT2) + 2 * density - 1 / Math.sqrt(Math.PI));
-}
-
 // E |X - y| - E |X - X'| / 2 of the samples' own distribution; the second by their order.
 function ofSamples(y: number, samples: number[]): number {
   const sorted = [...samples].sort((a, b) => a - b);
   const count = sorted.length;
   const spread = sorted.reduce((sum, value, i) => sum + value * (2 * i + 1 - count), 0);
   return mean(sorted.map((value) => Math.abs(value - y))) - spread / count ** 2;
-}
-
-function ofQuantiles(y: number, quantiles: number[], levels: number[]): number {
-  return 2 * mean(quantiles.map((value, i) => (y - value) * (levels[i]! - Number(y < value))));
 }
 
 const FIELDS = [['mean', 'deviation'], ['samples'], ['quantiles', 'levels']];
@@ -133,7 +112,7 @@ export function crps(actual: Numbers, forecast: DistributionForecast): number {
     const locations = numbersOf(given['mean'], 'forecast.mean', y.length);
     const deviations = numbersOf(given['deviation'], 'forecast.deviation', y.length);
     deviations.forEach((value, i) => checkNumber(value, `forecast.deviation[${i}]`, { min: 0 }));
-    return mean(y.map((value, i) => ofNormal(value, locations[i]!, deviations[i]!)));
+    return mean(y.map((value, i) => normal(locations[i]!, deviations[i]!).crps(value)));
   }
   if (names[0] === 'quantiles') {
     const levels = numbersOf(given['levels'], 'forecast.levels');
@@ -142,7 +121,7 @@ export function crps(actual: Numbers, forecast: DistributionForecast): number {
     );
     const all = lists('quantiles');
     all.forEach((list, i) => numbersOf(list, `forecast.quantiles[${i}]`, levels.length));
-    return mean(y.map((value, i) => ofQuantiles(value, all[i]!, levels)));
+    return mean(y.map((value, i) => quantileScore(value, all[i]!, levels)));
   }
   const samples = lists('samples');
   return mean(y.map((value, i) => ofSamples(value, samples[i]!)));

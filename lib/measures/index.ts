@@ -9,7 +9,8 @@ export {
   perplexity,
   topKAccuracy,
 } from './classification';
-export type { ConfusionOptions, F1Options, F1Scores, Predictions } from './classification';
+export type { ConfusionOptions, F1Options, Predictions } from './classification';
+export type { Average, F1Scores } from './counts';
 export { crps, mase, smape } from './forecast';
 export type { DistributionForecast } from './forecast';
 export { characterErrorRate, editDistance, wordErrorRate } from './text';

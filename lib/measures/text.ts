@@ -13,7 +13,8 @@ function itemsOf(value: unknown, name: string): (number | string)[] {
   throw wrongKind('a string or an array', name, value);
 }
 
-function distance(a: readonly (number | string)[], b: readonly (number | string)[]): number {
+/** See {@link editDistance}. */
+export function distance(a: readonly (number | string)[], b: readonly (number | string)[]): number {
   let row = Array.from({ length: b.length + 1 }, (_value, j) => j);
   a.forEach((item, i) => {
     const next = [i + 1];

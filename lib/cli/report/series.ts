@@ -43,7 +43,8 @@ export async function readLog(directory: string): Promise<Log> {
     if (!isRecord(event)) continue;
     const { event: kind, ...values } = event;
     // Numbers that are not finite stand there as text.
-    const row = Object.fromEntries(Object.entries(values).map(([key, v]) => [key, Number(v)]));
+    const numbers = Object.entries(values).filter(([, value]) => !Array.isArray(value));
+    const row = Object.fromEntries(numbers.map(([key, value]) => [key, Number(value)]));
     (kind === 'epoch' ? log.epochs : log.steps).push(row);
   }
   return log;
