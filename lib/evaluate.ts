@@ -6,7 +6,7 @@ import type { OpenData, Source } from './data/source';
 import { wrongKind, wrongValue } from './errors';
 import type { LossName, LossOptions, Loss } from './losses';
 import { resolveLoss } from './losses';
-import { resolveMetrics, scores } from './metrics';
+import { addTotals, noTotals, resolveMetrics, scores } from './metrics';
 import type { Metric, MetricName, MetricOptions, Scores, Totals } from './metrics';
 import type { ModelCore } from './model-core';
 import type { NativeBatches } from './native';
@@ -71,7 +71,7 @@ export interface PassOptions {
 
 /** One pass over data: its sums, and the metrics that need predictions. */
 class Evaluation {
-  readonly totals: Totals = { lossSum: 0, count: 0, correct: 0 };
+  readonly totals: Totals = noTotals();
   readonly #scorers: { name: string; scorer: Scorer }[];
   readonly #carried: CarriedStates = { states: null };
 
@@ -108,12 +108,6 @@ export function comparePredictions(metrics: readonly Metric[]): boolean {
   return metrics.some(({ scorer }) => scorer !== undefined);
 }
 
-function add(totals: Totals, more: Totals): void {
-  totals.lossSum += more.lossSum;
-  totals.count += more.count;
-  totals.correct += more.correct;
-}
-
 /** The batches from `from` on, at most {@link MAX_BATCHES}; `at` is the first one's first sample. */
 export function nextBatches(
   { samples, sizes }: NativeBatches,
@@ -148,7 +142,7 @@ async function addLosses(
         threads,
       }),
     );
-    add(totals, result);
+    addTotals(totals, result);
     for (let i = from; i < from + result.batches; i++) at += batches.sizes[i]!;
     from += result.batches;
   }

@@ -8,6 +8,7 @@ import { OstinatoError, guardNative } from './errors';
 import type { EpochEvent, History } from './fit';
 import type { Model } from './model';
 import type { ModelCore } from './model-core';
+import { noTotals } from './metrics';
 import { checkText } from './validate';
 import type { Weights } from './weights';
 
@@ -27,8 +28,7 @@ export interface ContextOptions {
 
 /** The beginning of an epoch. */
 export function startOfEpoch(epoch: number): Position {
-  const totals = { lossSum: 0, count: 0, correct: 0 };
-  return { epoch, batch: 0, totals, seconds: 0, learningRate: 0 };
+  return { epoch, batch: 0, totals: noTotals(), seconds: 0, learningRate: 0 };
 }
 
 export class RunContext implements FitContext {

@@ -8,8 +8,8 @@ import type { OpenData } from './data/source';
 import { OstinatoError, wrongValue } from './errors';
 import { MAX_BATCHES, SLICE_MS, nextBatches } from './evaluate';
 import type { RunContext } from './fit-context';
-import { scores } from './metrics';
-import type { Metric, Scores } from './metrics';
+import { addTotals, scores } from './metrics';
+import type { Metric, Scores, Totals } from './metrics';
 import type { ModelCore, Training } from './model-core';
 import type { NativeBatches, NativeTrainResult } from './native';
 
@@ -146,15 +146,16 @@ export class FitRun {
     for (let i = 0; i < result.steps; i++) {
       const loss = result.losses[i]!;
       const rows = result.counts[i]!;
-      const correct = result.correct[i]!;
+      const totals: Totals = {
+        lossSum: loss * rows,
+        penaltySum: result.penalties[i]! * rows,
+        count: rows,
+        correct: result.correct[i]!,
+      };
       const batch = position.batch++;
       const step = Math.floor(training.steps++ / training.optimizer.native.accumulateSteps);
       position.learningRate = rates[i]!;
-      if (divergence !== 'skip' || Number.isFinite(loss)) {
-        position.totals.lossSum += loss * rows;
-        position.totals.count += rows;
-        position.totals.correct += correct;
-      }
+      if (divergence !== 'skip' || Number.isFinite(loss)) addTotals(position.totals, totals);
       if (!callbacks.hearsBatches) continue;
       const event: BatchEvent = {
         epoch: position.epoch,
@@ -164,7 +165,7 @@ export class FitRun {
         learningRate: rates[i]!,
         gradientNorm: result.gradientNorms[i]!,
         rows,
-        ...scores({ lossSum: loss * rows, count: rows, correct }, metrics),
+        ...scores(totals, metrics),
       };
       await callbacks.batchEnd(event);
     }

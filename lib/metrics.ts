@@ -115,6 +115,8 @@ export interface MetricOptions {
 /** Sums over rows from which the first metrics follow. */
 export interface Totals {
   lossSum: number;
+  /** What regularisers add to the loss of each row, which no metric but the loss itself counts. */
+  penaltySum: number;
   count: number;
   correct: number;
 }
@@ -322,11 +324,24 @@ export function scoreNames(metrics: readonly Metric[], validates: boolean): stri
   return [...training, ...['loss', ...numbers.map(({ name }) => name)].map(validationName)];
 }
 
-/** The mean loss over the rows, and the metrics that follow from the sums. */
+/** Sums over no rows. */
+export function noTotals(): Totals {
+  return { lossSum: 0, penaltySum: 0, count: 0, correct: 0 };
+}
+
+/** Adds to sums. */
+export function addTotals(totals: Totals, more: Totals): void {
+  totals.lossSum += more.lossSum;
+  totals.penaltySum += more.penaltySum;
+  totals.count += more.count;
+  totals.correct += more.correct;
+}
+
+/** The mean loss over the rows, penalties included, and the metrics that follow from the sums. */
 export function scores(totals: Totals, metrics: readonly Metric[]): Scores {
-  const { lossSum, count, correct } = totals;
+  const { lossSum, penaltySum, count, correct } = totals;
   const loss = count === 0 ? 0 : lossSum / count;
-  const result: Scores = { loss };
+  const result: Scores = { loss: count === 0 ? 0 : loss + penaltySum / count };
   for (const { kind, name, scorer } of metrics) {
     if (scorer !== undefined) continue;
     if (kind === 'accuracy') result[name] = count === 0 ? 0 : correct / count;

@@ -171,6 +171,8 @@ export interface NativeTrainResult {
   steps: number;
   /** Of each step: the mean loss, its row count, right answers, the gradient norm before clipping. */
   losses: Float64Array;
+  /** Of each step: what regularisers add to the mean loss. */
+  penalties: Float64Array;
   counts: Float64Array;
   correct: Float64Array;
   gradientNorms: Float64Array;
@@ -181,6 +183,8 @@ export interface NativeTrainResult {
 export interface NativeEvaluateResult {
   batches: number;
   lossSum: number;
+  /** What regularisers add to it. */
+  penaltySum: number;
   count: number;
   correct: number;
 }

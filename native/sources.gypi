@@ -44,6 +44,7 @@
       "native/core/rng.cc",
       "native/core/session.cc",
       "native/core/trainer.cc",
+      "native/core/weight_rules.cc",
       "native/core/workspace.cc"
     ],
     "binding_sources": [
@@ -92,6 +93,7 @@
       "native/test/simd_math_test.cc",
       "native/test/simd_vec_test.cc",
       "native/test/trainer_test.cc",
+      "native/test/weight_rules_test.cc",
       "native/test/workspace_test.cc"
     ],
     "test_kernel_sources": [

@@ -7,9 +7,11 @@ import { initializer } from './initializers';
 import type { Initializer } from './initializers';
 import { Layer, layerSchema, registerLayer } from './layer';
 import type { LayerOptions } from './layer';
+import { weightRuleSchema } from './weight-rules';
+import type { WeightRuleOptions } from './weight-rules';
 
 /** Options of {@link dense}. */
-export interface DenseOptions extends LayerOptions {
+export interface DenseOptions extends LayerOptions, WeightRuleOptions {
   /** Size of the output. Required. */
   units: number;
   /** Default `linear`. */
@@ -32,6 +34,7 @@ const schema = {
   kernelInitializer: optional(initializer('glorotUniform')),
   biasInitializer: optional(initializer('zeros')),
   init: optional(oneOf(['torch'] as const)),
+  ...weightRuleSchema,
 };
 
 /** A product with a matrix, applied to every row; of a sequence, to every step. */

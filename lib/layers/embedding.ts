@@ -5,6 +5,8 @@ import { initializer } from './initializers';
 import type { Initializer } from './initializers';
 import { Layer, layerSchema, registerLayer } from './layer';
 import type { LayerOptions } from './layer';
+import { constraint, regularizer } from './weight-rules';
+import type { Regularizer, WeightConstraint } from './weight-rules';
 
 /** Options of {@link embedding}. */
 export interface EmbeddingOptions extends Omit<LayerOptions, 'inputFeatures'> {
@@ -14,6 +16,13 @@ export interface EmbeddingOptions extends Omit<LayerOptions, 'inputFeatures'> {
   units: number;
   /** Default `uniform` (±0.05); `torch` is normal with deviation 1. */
   embeddingsInitializer?: Initializer;
+  /**
+   * On all vectors, also those of tokens that a batch does not have: an update then takes time in
+   * proportion to the vocabulary. Default none.
+   */
+  embeddingsRegularizer?: Regularizer;
+  /** Of the vectors. Default none. */
+  embeddingsConstraint?: WeightConstraint;
 }
 
 const { inputFeatures: _unused, ...common } = layerSchema;
@@ -22,6 +31,8 @@ const schema = {
   inputDim: integer(1, MAX_DIMENSION),
   units: integer(1, MAX_DIMENSION),
   embeddingsInitializer: initializer('uniform'),
+  embeddingsRegularizer: regularizer(),
+  embeddingsConstraint: constraint(),
 };
 
 /** A learned vector for each token id. Must be the first layer. */

@@ -38,4 +38,5 @@ export type {
   InitializerConfig,
   InitializerName,
 } from './initializers';
+export type { Regularizer, WeightConstraint, WeightPenalty } from './weight-rules';
 export type { Layer, LayerConfig, LayerOptions, OptionParts } from './layer';

@@ -18,6 +18,8 @@ import { biasInitializer, initializer } from './initializers';
 import type { ChronoInitializer, Initializer } from './initializers';
 import { Layer, layerSchema } from './layer';
 import type { LayerOptions, NativeOptions, OptionValue } from './layer';
+import { constraint, regularizer, weightRuleSchema } from './weight-rules';
+import type { Regularizer, WeightConstraint, WeightRuleOptions } from './weight-rules';
 
 const MERGE_MODES = ['concat', 'sum', 'mul', 'ave'] as const;
 
@@ -31,7 +33,7 @@ export type MergeMode = (typeof MERGE_MODES)[number];
 export type CheckpointEvery = 'auto' | number;
 
 /** Options of every recurrent layer. */
-export interface RecurrentOptions extends LayerOptions {
+export interface RecurrentOptions extends LayerOptions, WeightRuleOptions {
   /** Size of the hidden state, and of the output of one direction. Required. */
   units: number;
   /** Stacked layers of this kind; each reads the whole sequence of the one below. Default 1. */
@@ -73,6 +75,13 @@ export interface RecurrentOptions extends LayerOptions {
   recurrentInitializer?: Initializer;
   /** Of the biases; the default of an LSTM's forget gate stands beside it. Default `zeros`. */
   biasInitializer?: Initializer | ChronoInitializer;
+  /** On the weights on the hidden state. Default none. */
+  recurrentRegularizer?: Regularizer;
+  /**
+   * Of the weights on the hidden state. `{ kind: 'maxAbs', max }` bounds what a state can grow by
+   * over a long sequence. Default none.
+   */
+  recurrentConstraint?: WeightConstraint;
   /** `torch`: all weights and biases uniform in ±1/√units, as PyTorch draws them. */
   init?: 'torch';
 }
@@ -112,6 +121,9 @@ export const recurrentSchema = {
   recurrentInitializer: optional(initializer('orthogonal')),
   biasInitializer: optional(biasInitializer('zeros')),
   init: optional(oneOf(['torch'])),
+  ...weightRuleSchema,
+  recurrentRegularizer: regularizer(),
+  recurrentConstraint: constraint(),
 } satisfies Schema;
 
 /** Options that have been read but whose defaults depend on each other. */

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "core/weight_rules.h"
+
 namespace ostinato::binding {
 
 TrainJob::TrainJob(std::shared_ptr<ModelState> model, SharedDataset data, Batches batches,
@@ -16,7 +18,7 @@ TrainJob::TrainJob(std::shared_ptr<ModelState> model, SharedDataset data, Batche
       divergence_(divergence),
       deadline_(budget_ms),
       threads_(threads) {
-  for (std::vector<double>* list : {&losses_, &counts_, &correct_, &norms_}) {
+  for (std::vector<double>* list : {&losses_, &penalties_, &counts_, &correct_, &norms_}) {
     list->reserve(batches_.sizes.size());
   }
 }
@@ -37,6 +39,7 @@ void TrainJob::execute() {
       return;
     }
     losses_.push_back(step.loss.mean());
+    penalties_.push_back(step.penalty);
     counts_.push_back(static_cast<double>(step.loss.count));
     correct_.push_back(static_cast<double>(step.loss.correct));
     norms_.push_back(step.gradient_norm);
@@ -50,6 +53,7 @@ napi_value TrainJob::result(napi_env env) {
   Napi::Object result = Napi::Object::New(env);
   result.Set("steps", static_cast<double>(losses_.size()));
   result.Set("losses", Napi::Value(env, new_doubles(env, losses_)));
+  result.Set("penalties", Napi::Value(env, new_doubles(env, penalties_)));
   result.Set("counts", Napi::Value(env, new_doubles(env, counts_)));
   result.Set("correct", Napi::Value(env, new_doubles(env, correct_)));
   result.Set("gradientNorms", Napi::Value(env, new_doubles(env, norms_)));
@@ -73,7 +77,9 @@ void EvaluateJob::execute() {
   deadline_.start();
   Predictor& predictor = model_->predictor;
   if (reset_) predictor.reset_carried();
-  Loss loss(loss_, model_->network->kernels());
+  const Network& network = *model_->network;
+  penalty_ = weight_penalty(network.params(), network.kernels(), threads_);
+  Loss loss(loss_, network.kernels());
   const int32_t* samples = batches_.samples.data();
   for (const int32_t size : batches_.sizes) {
     const LossValue value =
@@ -91,6 +97,7 @@ napi_value EvaluateJob::result(napi_env env) {
   Napi::Object result = Napi::Object::New(env);
   result.Set("batches", static_cast<double>(done_));
   result.Set("lossSum", total_.sum);
+  result.Set("penaltySum", penalty_ * static_cast<double>(total_.count));
   result.Set("count", static_cast<double>(total_.count));
   result.Set("correct", static_cast<double>(total_.correct));
   return result;

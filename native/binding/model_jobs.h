@@ -54,7 +54,7 @@ class TrainJob : public Job {
   Divergence divergence_;
   Deadline deadline_;
   int threads_;
-  std::vector<double> losses_, counts_, correct_, norms_;
+  std::vector<double> losses_, penalties_, counts_, correct_, norms_;
   bool diverged_ = false;
 };
 
@@ -75,6 +75,7 @@ class EvaluateJob : public Job {
   int threads_;
   size_t done_ = 0;
   LossValue total_;
+  double penalty_ = 0;
 };
 
 // What a prediction needs; used by the job and by the call on the JavaScript thread.

@@ -11,13 +11,15 @@ namespace ostinato {
 
 namespace {
 
-// Embeddings clear what they wrote themselves: their gradients are large and mostly zero.
+// Embeddings clear what they wrote themselves: their gradients are large and mostly zero, unless a
+// penalty is added to them.
 void clear_gradients(const ParamTable& params, int threads) {
   parallel_for(
       threads_for(params.size(), threads), params.size(), kPad, [&](int64_t begin, int64_t end) {
         for_each_part(params.entries(), begin, end,
                       [&](const ParamEntry& entry, int64_t from, int64_t to) {
-                        if (entry.role == ParamRole::kEmbedding) return;
+                        if (entry.role == ParamRole::kEmbedding && !entry.rules.regularizes())
+                          return;
                         std::fill(params.gradients() + from, params.gradients() + to, 0.0f);
                       });
       });

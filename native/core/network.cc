@@ -3,6 +3,7 @@
 #include <set>
 
 #include "core/error.h"
+#include "core/weight_rules.h"
 
 namespace ostinato {
 
@@ -21,7 +22,11 @@ Network::Network(const NetworkConfig& config, const Kernels& kernels)
     }
     layers_.push_back(make_layer(layer));
     layers_.back()->set_index(layers_.size() - 1);
+    const size_t first = params_.entries().size();
     shapes_.push_back(layers_.back()->build(shapes_.back(), params_));
+    for (size_t i = first; i < params_.entries().size(); ++i) {
+      params_.set_rules(static_cast<int>(i), weight_rules(layer, params_.entries()[i].role));
+    }
   }
   params_.realise();
   for (const std::unique_ptr<Layer>& layer : layers_) {

@@ -6,6 +6,7 @@
 
 #include "core/gemm.h"
 #include "core/parallel.h"
+#include "core/weight_rules.h"
 
 namespace ostinato {
 
@@ -219,6 +220,8 @@ double Optimizer::update(ParamTable& params, double learning_rate, int threads, 
     std::fill_n(accumulated_.data(), size_, 0.0f);
     pending_ = pending_rows_ = 0;
   }
+  constrain(params, kernels_, params.values(), threads);
+  if (is_schedule_free()) constrain(params, kernels_, m_.data(), threads);
   params.touch();
   average(params, threads);
   return norm;

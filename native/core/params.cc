@@ -19,6 +19,12 @@ int ParamTable::add(std::string name, std::vector<int64_t> shape, ParamRole role
   return static_cast<int>(entries_.size()) - 1;
 }
 
+void ParamTable::set_rules(int index, const WeightRules& rules) {
+  entries_[index].rules = rules;
+  regularized_ = regularized_ || rules.regularizes();
+  constrained_ = constrained_ || rules.constraint != Constraint::kNone;
+}
+
 void ParamTable::realise() {
   values_.reserve(size_);
   gradients_.reserve(size_);

@@ -13,11 +13,22 @@ namespace ostinato {
 
 enum class ParamRole : uint8_t { kKernel, kRecurrent, kBias, kNorm, kEmbedding };
 
+enum class Constraint : uint8_t { kNone, kMaxAbs, kMaxNorm, kUnitNorm, kNonNeg };
+
+// What holds for a parameter beside the loss (core/weight_rules.h).
+struct WeightRules {
+  double l1 = 0, l2 = 0;  // the penalty l1 sum |w| + l2 sum w^2
+  Constraint constraint = Constraint::kNone;
+  double max = 0;  // of kMaxAbs and kMaxNorm
+  bool regularizes() const { return l1 != 0 || l2 != 0; }
+};
+
 struct ParamEntry {
   std::string name;  // "<layer>.weight_ih_l0": unique in the model
   std::vector<int64_t> shape;
   int64_t offset = 0, size = 0;
   ParamRole role = ParamRole::kKernel;
+  WeightRules rules;
   bool decays() const { return role != ParamRole::kBias && role != ParamRole::kNorm; }
 };
 
@@ -25,11 +36,15 @@ class ParamTable {
  public:
   // Adds an entry (its offset on a cache line) and returns its index. Only before `realise`.
   int add(std::string name, std::vector<int64_t> shape, ParamRole role);
+  void set_rules(int index, const WeightRules& rules);
   void realise();  // allocates values and gradients, zeroed
 
   const std::vector<ParamEntry>& entries() const { return entries_; }
   int64_t size() const { return size_; }  // floats in a flat buffer, gaps between entries included
   int64_t count() const;                  // parameters, gaps not counted
+  // Whether any entry's rules say so.
+  bool regularized() const { return regularized_; }
+  bool constrained() const { return constrained_; }
   float* value(int index) const { return values_.data() + entries_[index].offset; }
   float* gradient(int index) const { return gradients_.data() + entries_[index].offset; }
   float* values() const { return values_.data(); }
@@ -43,6 +58,7 @@ class ParamTable {
  private:
   std::vector<ParamEntry> entries_;
   int64_t size_ = 0;
+  bool regularized_ = false, constrained_ = false;
   uint64_t version_ = 1;
   AlignedBuffer values_, gradients_;
 };

@@ -14,6 +14,7 @@ namespace ostinato {
 
 struct StepResult {
   LossValue loss;
+  double penalty = 0;  // what the layers' regularisers add to the mean loss
   double gradient_norm = 0;
   bool diverged = false;  // the loss or the gradient norm was not finite: no update was made
 };
