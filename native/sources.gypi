@@ -5,6 +5,7 @@
     ],
     "core_sources": [
       "native/core/activation.cc",
+      "native/core/activation_penalty.cc",
       "native/core/activation_layer.cc",
       "native/core/arena.cc",
       "native/core/checks.cc",
@@ -59,6 +60,7 @@
       "native/binding/session_wrap.cc"
     ],
     "test_sources": [
+      "native/test/activation_penalty_test.cc",
       "native/test/allocation_test.cc",
       "native/test/congestion_test.cc",
       "native/test/ctc_test.cc",
@@ -74,6 +76,7 @@
       "native/test/global_pooling_test.cc",
       "native/test/layer_norm_kernel_test.cc",
       "native/test/layers_test.cc",
+      "native/test/locked_dropout_test.cc",
       "native/test/loss_kernel_test.cc",
       "native/test/loss_test.cc",
       "native/test/network_test.cc",

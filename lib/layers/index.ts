@@ -12,6 +12,7 @@ export { layerNorm } from './layer-norm';
 export { lstm } from './lstm';
 export { rmsNorm } from './rms-norm';
 export { simpleRnn } from './simple-rnn';
+export { spatialDropout1d } from './spatial-dropout1d';
 export { layerFromConfig as fromConfig } from './layer';
 
 export type { Activation, ActivationName, ActivationOptions } from './activation';
@@ -40,3 +41,4 @@ export type {
 } from './initializers';
 export type { Regularizer, WeightConstraint, WeightPenalty } from './weight-rules';
 export type { Layer, LayerConfig, LayerOptions, OptionParts } from './layer';
+export type { SpatialDropout1d, SpatialDropout1dOptions } from './spatial-dropout1d';

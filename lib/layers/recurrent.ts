@@ -49,6 +49,22 @@ export interface RecurrentOptions extends LayerOptions, WeightRuleOptions {
   goBackwards?: boolean;
   /** Probability with which outputs between stacked layers are dropped in training. Default 0. */
   dropout?: number;
+  /**
+   * Whether `dropout` has one mask for all steps of a sequence, drawn anew for each batch (Gal and
+   * Ghahramani 2016), not one for each step. For the input and the output of the layer see
+   * `spatialDropout1d`. Default false.
+   */
+  variationalDropout?: boolean;
+  /**
+   * Activation regularisation (Merity et al. 2017): adds this times the mean of h² over the outputs
+   * of all steps to the loss that is trained. Needs `returnSequences`. Default 0.
+   */
+  activationRegularization?: number;
+  /**
+   * Its temporal form: this times the mean of the squared change of the output from step to step.
+   * Needs `returnSequences`. Default 0.
+   */
+  temporalActivationRegularization?: number;
   /** Whether there are biases. Default true. */
   useBias?: boolean;
   /** The output of each step, [batch, time, units], instead of the last, [batch, units]. Default false. */
@@ -102,6 +118,9 @@ export const recurrentSchema = {
   mergeMode: optional(oneOf(MERGE_MODES)),
   goBackwards: flag(false),
   dropout: number({ min: 0, below: 1 }, 0),
+  variationalDropout: optional(flag(false)),
+  activationRegularization: optional(number({ min: 0 }, 0)),
+  temporalActivationRegularization: optional(number({ min: 0 }, 0)),
   useBias: flag(true),
   returnSequences: flag(false),
   returnState: flag(false),
@@ -157,6 +176,14 @@ function settle(type: string, read: Read): Read {
   }
   if (isChrono(rest['biasInitializer']) && rest['useBias'] === false) {
     throw wrongKind('biases with chrono initialisation', `${type}.useBias`, false);
+  }
+  for (const name of ['activationRegularization', 'temporalActivationRegularization']) {
+    if (rest[name] !== undefined && rest['returnSequences'] !== true) {
+      throw wrongKind('nothing without returnSequences: true', `${type}.${name}`, rest[name]);
+    }
+  }
+  if (rest['variationalDropout'] === true && rest['dropout'] === 0) {
+    throw wrongKind('false without dropout', `${type}.variationalDropout`, true);
   }
   const torch = init === 'torch' ? 'torch' : undefined;
   return {

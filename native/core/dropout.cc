@@ -29,8 +29,8 @@ int64_t step_of(const Geometry& geometry, int64_t row) {
 
 }  // namespace
 
-void drop_rows(const Pass& pass, uint64_t stream, float rate, bool timed, const Matrix& x,
-               const Matrix& y) {
+void drop_rows(const Pass& pass, uint64_t stream, float rate, bool timed, bool locked,
+               const Matrix& x, const Matrix& y) {
   const Geometry& geometry = *pass.geometry;
   DropoutArgs args{};
   args.seed = pass.seed;
@@ -42,7 +42,7 @@ void drop_rows(const Pass& pass, uint64_t stream, float rate, bool timed, const 
   parallel_for(threads_for(kCost * x.rows * x.cols, pass.threads), x.rows, 1,
                [&](int64_t begin, int64_t end) {
                  DropoutArgs part = args;
-                 if (geometry.dense()) {  // packed rows are numbered t * B + b already
+                 if (geometry.dense() && !locked) {  // packed rows are numbered t * B + b already
                    part.first_row = begin;
                    part.rows = end - begin;
                    part.x = x.row(begin);
@@ -54,7 +54,8 @@ void drop_rows(const Pass& pass, uint64_t stream, float rate, bool timed, const 
                  for (int64_t row = begin; row < end; ++row) {
                    while (timed && row >= geometry.offset(t + 1)) ++t;
                    const int64_t sorted = timed ? row - geometry.offset(t) : row;
-                   part.first_row = t * geometry.batch() + geometry.batch_row(sorted);
+                   part.first_row =
+                       (locked ? 0 : t * geometry.batch()) + geometry.batch_row(sorted);
                    part.rows = 1;
                    part.x = x.row(row);
                    part.y = y.row(row);
@@ -74,7 +75,7 @@ class DropoutRun : public LayerRun {
 
   Value forward(const Pass& pass, const ParamTable&, const Value& input) override {
     if (!drops(pass)) return input;
-    drop_rows(pass, stream(pass), layer_.rate_, layer_.shape_.timed, input.floats, output_);
+    drop(pass, input.floats, output_);
     return {output_, nullptr, output_.rows};
   }
 
@@ -82,7 +83,7 @@ class DropoutRun : public LayerRun {
                 const Matrix& dx) override {
     if (!dx) return;
     if (drops(pass)) {
-      drop_rows(pass, stream(pass), layer_.rate_, layer_.shape_.timed, dy, dx);
+      drop(pass, dy, dx);
     } else {
       for (int64_t row = 0; row < dy.rows; ++row) {
         std::memcpy(dx.row(row), dy.row(row), static_cast<size_t>(dy.cols) * sizeof(float));
@@ -92,17 +93,23 @@ class DropoutRun : public LayerRun {
 
  private:
   bool drops(const Pass& pass) const { return pass.training && layer_.rate_ > 0; }
-  uint64_t stream(const Pass& pass) const { return dropout_stream(pass.step, layer_.index()); }
+  void drop(const Pass& pass, const Matrix& x, const Matrix& y) const {
+    drop_rows(pass, dropout_stream(pass.step, layer_.index()), layer_.rate_, layer_.shape_.timed,
+              layer_.locked_, x, y);
+  }
 
   const Dropout& layer_;
   Matrix output_;
 };
 
 Dropout::Dropout(const LayerConfig& config)
-    : Layer(config), rate_(static_cast<float>(range_option(config, "rate", 0.5, 0.0, 1.0))) {}
+    : Layer(config),
+      rate_(static_cast<float>(range_option(config, "rate", 0.5, 0.0, 1.0))),
+      locked_(config.type == "spatialDropout1d") {}
 
 ValueShape Dropout::build(const ValueShape& input, ParamTable&) {
   expect_floats(config_, input);
+  if (locked_) expect_steps(config_, input);
   return shape_ = input;
 }
 

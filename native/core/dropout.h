@@ -10,10 +10,13 @@ namespace ostinato {
 // The mask of an element depends on (seed, stream), its batch row b, its step t and its column
 // alone: the row's number is t * B + b. Sorting, packing and threads do not change it, and the
 // backward pass draws it again. In place allowed.
-void drop_rows(const Pass& pass, uint64_t stream, float rate, bool timed, const Matrix& x,
-               const Matrix& y);
+//
+// `locked`, for timed rows: the row's number is b, so that all steps of a sequence have one mask
+// (variational dropout; Gal & Ghahramani, NIPS 2016).
+void drop_rows(const Pass& pass, uint64_t stream, float rate, bool timed, bool locked,
+               const Matrix& x, const Matrix& y);
 
-// The layer "dropout". Option: rate, in [0, 1).
+// The layers "dropout" and "spatialDropout1d", whose masks are locked. Option: rate, in [0, 1).
 class Dropout : public Layer {
  public:
   explicit Dropout(const LayerConfig& config);
@@ -24,6 +27,7 @@ class Dropout : public Layer {
   friend class DropoutRun;
 
   float rate_;
+  bool locked_;
   ValueShape shape_;
 };
 

@@ -122,6 +122,12 @@ Matrix Executor::backward(const Matrix& dy) {
   return gradients_.front();
 }
 
+double Executor::activation_penalty() const {
+  double sum = 0;
+  for (const auto& run : runs_) sum += run->penalty();
+  return sum;
+}
+
 void Executor::get_final_state(size_t index, float* destination) const {
   const StateSlot& slot = states_[index];
   runs_[slot.layer]->get_final_state(geometry_, slot.state, destination);

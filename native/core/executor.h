@@ -37,6 +37,9 @@ class Executor {
   // the gradient of the output (may be overwritten). Embedding rows that no token touched stay 0.
   // Returns the gradient of the input (empty unless `input_gradient`).
   Matrix backward(const Matrix& dy);
+  // What the layers add to the mean loss beside penalties of weights, after a forward pass in
+  // training.
+  double activation_penalty() const;
 
   // A buffer for dy with the output's shape, part of the workspace.
   Matrix output_gradient() const { return gradients_.back(); }

@@ -30,7 +30,9 @@ std::unique_ptr<Layer> make_layer(const LayerConfig& config) {
   if (config.type == "embedding") return std::make_unique<Embedding>(config);
   if (config.type == "dense") return std::make_unique<Dense>(config);
   if (config.type == "activation") return std::make_unique<ActivationLayer>(config);
-  if (config.type == "dropout") return std::make_unique<Dropout>(config);
+  if (config.type == "dropout" || config.type == "spatialDropout1d") {
+    return std::make_unique<Dropout>(config);
+  }
   if (config.type == "layerNorm") return std::make_unique<LayerNorm>(config);
   if (config.type == "lastStep") return std::make_unique<LastStep>(config);
   if (config.type == "rmsNorm") return std::make_unique<RmsNorm>(config);

@@ -100,6 +100,9 @@ class LayerRun {
   virtual void backward(const Pass& pass, const ParamTable& params, const Value& input,
                         const Matrix& dy, const Matrix& dx) = 0;
 
+  // What the last forward pass, in training, adds to the mean loss; its gradient is added to `dy`.
+  virtual double penalty() const { return 0; }
+
   // States, if the layer has any, in batch order: initial before forward, final after it,
   // [slots, B, features] without padding. `state` indexes Layer::states().
   // A null source means zeros.

@@ -1,5 +1,6 @@
 #include "core/recurrent.h"
 
+#include <cmath>
 #include <cstring>
 
 #include "core/checks.h"
@@ -69,6 +70,10 @@ Recurrent::Recurrent(const LayerConfig& config)
       return_sequences_(config.flag("returnSequences", false)),
       merge_mode_(parse_merge_mode(config.text("mergeMode", "concat"))),
       dropout_(static_cast<float>(range_option(config, "dropout", 0.0, 0.0, 1.0))),
+      variational_dropout_(config.flag("variationalDropout", false)),
+      activation_penalty_{
+          range_option(config, "activationRegularization", 0.0, 0.0, INFINITY),
+          range_option(config, "temporalActivationRegularization", 0.0, 0.0, INFINITY)},
       checkpoint_every_(checkpoint_option(config)) {
   if (layers_ < 1 || layers_ > 64) {
     throw Error("ERR_INVALID_ARGUMENT", "Expected 1 to 64 for \"layers\" of layer \"" +

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "core/activation_penalty.h"
 #include "core/layer.h"
 #include "core/merge.h"
 #include "core/recurrent_weights.h"
@@ -18,7 +19,10 @@ bool is_recurrent(const std::string& type);
 // without bidirectional), dropout (0; between the stacked layers), useBias (true), returnSequences
 // (false), kernelInitializer, recurrentInitializer, biasInitializer ("chrono" with tMax,
 // chronoKeepGate and chronoWriteGate, too), unitBiasGate (-1),
-// checkpointEvery (absent: never; "auto", or a number of steps: see core/recurrence_segments.h).
+// activationRegularization and temporalActivationRegularization (0; of the outputs of all steps, in
+// training: core/activation_penalty.h), variationalDropout (false: dropout with one mask for all
+// steps of a sequence), checkpointEvery (absent: never; "auto", or a number of steps: see
+// core/recurrence_segments.h).
 //
 // Parameters, PyTorch's: weight_ih_l{k}, weight_hh_l{k}, bias_ih_l{k}, bias_hh_l{k}, each with the
 // suffix _reverse for the second direction. States: the cell's, slot = layer * directions +
@@ -47,6 +51,8 @@ class Recurrent : public Layer {
   bool go_backwards() const { return go_backwards_; }
   bool return_sequences() const { return return_sequences_; }
   float dropout() const { return dropout_; }
+  bool variational_dropout() const { return variational_dropout_; }
+  const ActivationPenalty& activation_penalty() const { return activation_penalty_; }
   int64_t checkpoint_every() const { return checkpoint_every_; }
   int64_t output_features() const {
     return bidirectional_ && merge_mode_ == MergeMode::kConcat ? 2 * units_ : units_;
@@ -61,6 +67,8 @@ class Recurrent : public Layer {
   bool bidirectional_, go_backwards_, use_bias_, return_sequences_;
   MergeMode merge_mode_;
   float dropout_;
+  bool variational_dropout_;
+  ActivationPenalty activation_penalty_;
   int64_t checkpoint_every_;
   RecurrentInit init_;
   std::vector<RecurrentWeights> weights_;  // [layers * directions]

@@ -91,8 +91,8 @@ Value RecurrentRun::forward(const Pass& pass, const ParamTable& /*params*/, cons
       x = it.merged;
     }
     if (!is_top(level) && drops(pass)) {
-      drop_rows(pass, dropout_stream(pass.step, layer_.index(), level), layer_.dropout(), true, x,
-                it.dropped);
+      drop_rows(pass, dropout_stream(pass.step, layer_.index(), level), layer_.dropout(), true,
+                layer_.variational_dropout(), x, it.dropped);
       x = it.dropped;
     }
   }
@@ -100,12 +100,20 @@ Value RecurrentRun::forward(const Pass& pass, const ParamTable& /*params*/, cons
     reverse_rows(pass, x, reversed_);
     x = reversed_;
   }
+  penalty_ = 0;
+  if (penalizes(pass)) {
+    penalized_ = x;
+    penalty_ = activation_penalty(pass, layer_.activation_penalty(), x);
+  }
   return {x, nullptr, x.rows};
 }
 
 void RecurrentRun::backward(const Pass& pass, const ParamTable& params, const Value& /*input*/,
                             const Matrix& upstream, const Matrix& dx) {
   Matrix dy = upstream;
+  if (penalizes(pass)) {
+    add_activation_gradient(pass, layer_.activation_penalty(), penalized_, dy);
+  }
   if (layer_.go_backwards() && layer_.return_sequences()) {
     reverse_rows(pass, dy, dreversed_);
     dy = dreversed_;
@@ -113,8 +121,8 @@ void RecurrentRun::backward(const Pass& pass, const ParamTable& params, const Va
   for (size_t level = levels_.size(); level-- > 0;) {
     Level& it = levels_[level];
     if (!is_top(level) && drops(pass)) {
-      drop_rows(pass, dropout_stream(pass.step, layer_.index(), level), layer_.dropout(), true, dy,
-                dy);
+      drop_rows(pass, dropout_stream(pass.step, layer_.index(), level), layer_.dropout(), true,
+                layer_.variational_dropout(), dy, dy);
     }
     Matrix gradient[2] = {dy, {}};
     if (layer_.bidirectional()) {

@@ -15,6 +15,7 @@ class RecurrentRun : public LayerRun {
   Value forward(const Pass& pass, const ParamTable& params, const Value& input) override;
   void backward(const Pass& pass, const ParamTable& params, const Value& input, const Matrix& dy,
                 const Matrix& dx) override;
+  double penalty() const override { return penalty_; }
   void set_initial_state(const Geometry& geometry, size_t state, const float* source) override;
   void get_final_state(const Geometry& geometry, size_t state, float* destination) const override;
   void set_final_state_gradient(const Geometry& geometry, size_t state,
@@ -33,6 +34,9 @@ class RecurrentRun : public LayerRun {
   };
 
   bool is_top(size_t level) const { return level + 1 == levels_.size(); }
+  bool penalizes(const Pass& pass) const {
+    return pass.training && layer_.return_sequences() && layer_.activation_penalty().on();
+  }
   bool drops(const Pass& pass) const { return pass.training && layer_.dropout() > 0; }
   Recurrence& recurrence(size_t level, int direction) {
     return recurrences_[level * layer_.directions() + direction];
@@ -49,6 +53,8 @@ class RecurrentRun : public LayerRun {
   Matrix dinput_[2];
   mutable std::vector<Recurrence> recurrences_;  // initial gradients are finished when asked for
   Matrix reversed_, dreversed_;                  // goBackwards: the output, its gradient
+  Matrix penalized_;                             // the output that a penalty was taken of
+  double penalty_ = 0;
 };
 
 }  // namespace ostinato

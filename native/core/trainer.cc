@@ -67,7 +67,8 @@ StepResult Trainer::step(const Dataset& data, const int32_t* samples, int64_t co
     return result;
   }
   executor_.backward(gradient);
-  result.penalty = weight_penalty(params, network_->kernels(), threads);
+  result.penalty =
+      weight_penalty(params, network_->kernels(), threads) + executor_.activation_penalty();
   add_penalty_gradients(params, network_->kernels(), threads);
   // The last moment at which the parameters are still those of the step before.
   if (cancel != nullptr && cancel->load(std::memory_order_relaxed)) throw Cancelled();

@@ -1,0 +1,209 @@
+/** Variational dropout and activation regularisation, as a user meets them. */
+import { callbacks, fromConfig, layers, optimizers, sequential } from '../../lib';
+import type { Model } from '../../lib';
+import { argumentError, thrownBy } from '../helpers/errors';
+import { inTemporaryDirectory, numbers } from '../helpers/models';
+
+const x = { data: numbers(6 * 5 * 3), shape: [6, 5, 3] };
+const y = { data: numbers(6 * 5 * 2, 5), shape: [6, 5, 2] };
+const lengths = [5, 3, 0, 1, 5, 4];
+const loss = 'meanSquaredError';
+
+type Lstm = Partial<Parameters<typeof layers.lstm>[0]>;
+
+function model(lstm: Lstm = {}): Model {
+  return sequential(
+    [
+      layers.spatialDropout1d({ rate: 0.25, inputFeatures: 3 }),
+      layers.lstm({ units: 4, returnSequences: true, ...lstm }),
+      layers.dense({ units: 2 }),
+    ],
+    { seed: 8 },
+  );
+}
+
+const everything = {
+  layers: 2,
+  bidirectional: true,
+  dropout: 0.5,
+  variationalDropout: true,
+  activationRegularization: 2,
+  temporalActivationRegularization: 1,
+} as const;
+
+function weightsOf(of: Model): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(of.getWeights()).map(([name, { data }]) => [name, data]),
+  );
+}
+
+test('penalties of outputs are part of the loss of training, and of no other', async () => {
+  const make = (lstm: Lstm) =>
+    sequential([layers.lstm({ units: 4, inputFeatures: 3, returnSequences: true, ...lstm })], {
+      seed: 8,
+    });
+  const targets = { data: numbers(6 * 5 * 4, 5), shape: [6, 5, 4] };
+  const [alpha, beta] = [2, 3];
+  const plain = make({});
+  const penalized = make({
+    activationRegularization: alpha,
+    temporalActivationRegularization: beta,
+  });
+  const { data: h } = await plain.predict(x, { lengths });
+  let [squares, elements, differences, pairs] = [0, 0, 0, 0];
+  lengths.forEach((length, b) => {
+    for (let t = 0; t < length; t++) {
+      for (let j = 0; j < 4; j++) {
+        const at = (step: number) => h[(b * 5 + step) * 4 + j]!;
+        squares += at(t) ** 2;
+        elements++;
+        if (t + 1 === length) continue;
+        differences += (at(t + 1) - at(t)) ** 2;
+        pairs++;
+      }
+    }
+  });
+  const bare = await penalized.evaluate(x, targets, { loss, lengths });
+  expect(bare).toEqual(await plain.evaluate(x, targets, { loss, lengths }));
+  const history = await penalized.fit(x, targets, {
+    loss,
+    lengths,
+    batchSize: 6,
+    optimizer: optimizers.sgd({ learningRate: 0 }),
+  });
+  const penalty = (alpha * squares) / elements + (beta * differences) / pairs;
+  expect(history.loss[0]).toBeCloseTo(bare.loss + penalty, 5);
+});
+
+test('activation regularisation makes outputs small, its temporal form makes them slow', async () => {
+  const trained = async (lstm: Lstm) => {
+    const made = sequential(
+      [layers.lstm({ units: 4, inputFeatures: 3, returnSequences: true, ...lstm })],
+      { seed: 8 },
+    );
+    const zeros = { data: new Float32Array(6 * 5 * 4).fill(0.5), shape: [6, 5, 4] };
+    await made.fit(x, zeros, {
+      loss,
+      epochs: 200,
+      optimizer: optimizers.adam({ learningRate: 0.02 }),
+    });
+    const { data } = await made.predict(x);
+    let [size, change] = [0, 0];
+    data.forEach((value, i) => {
+      size += value ** 2;
+      if (i % 20 < 16) change += (data[i + 4]! - value) ** 2;
+    });
+    return { size, change };
+  };
+  const plain = await trained({});
+  expect((await trained({ activationRegularization: 4 })).size).toBeLessThan(0.3 * plain.size);
+  const slow = await trained({ temporalActivationRegularization: 20 });
+  expect(slow.change).toBeLessThan(0.5 * plain.change);
+});
+
+test('dropout is off in prediction, evaluation and sessions', async () => {
+  const dropped = model(everything);
+  const { data } = await dropped.predict(x);
+  expect((await dropped.predict(x)).data).toEqual(data);
+  const { bidirectional: _two, ...oneWay } = everything;
+  const stream = model(oneWay);
+  const rows = (await stream.predict(x)).data;
+  using session = stream.session();
+  for (let t = 0; t < 5; t++) {
+    const row = session.stepSync(x.data.subarray(t * 3, t * 3 + 3));
+    row.forEach((value, j) => expect(value).toBeCloseTo(rows[t * 2 + j]!, 5));
+  }
+});
+
+test('masks are the same for any number of threads, and others in the next step', async () => {
+  const after = async (threads: number, batches = 1) => {
+    const made = model(everything);
+    const losses: number[] = [];
+    await made.fit(x, y, {
+      loss,
+      lengths,
+      threads,
+      batchSize: 6,
+      epochs: batches,
+      shuffle: false,
+      optimizer: optimizers.sgd({ learningRate: 0 }),
+      onBatch: (event) => losses.push(event.loss),
+    });
+    return losses;
+  };
+  const losses = await after(1, 3);
+  expect(new Set(losses).size).toBe(3);
+  expect(await after(2, 3)).toEqual(losses);
+  expect(await after(7, 3)).toEqual(losses);
+});
+
+test.each([false, true])(
+  'a run goes on exactly where it was left (carried states: %p)',
+  async (stateful) => {
+    await inTemporaryDirectory(async (directory) => {
+      const make = () =>
+        stateful ? model({ ...everything, bidirectional: false }) : model(everything);
+      const options = { loss, batchSize: 2, epochs: 3, stateful, shuffle: !stateful } as const;
+      const whole = make();
+      const wanted = await whole.fit(x, y, options);
+      const first = make();
+      const stop = {
+        onBatchEnd: ({ step }: { step: number }) => void (step === 4 && first.stop()),
+      };
+      await first.fit(x, y, {
+        ...options,
+        callbacks: [callbacks.modelCheckpoint({ directory, everySteps: 1 }), stop],
+      });
+      const second = make();
+      const history = await second.fit(x, y, { ...options, resume: directory });
+      expect(history.loss).toEqual(wanted.loss);
+      expect(weightsOf(second)).toEqual(weightsOf(whole));
+    });
+  },
+);
+
+test('configurations hold the options', () => {
+  const config = JSON.parse(JSON.stringify(model(everything).getConfig())) as ReturnType<
+    Model['getConfig']
+  >;
+  expect(config.layers[0]).toMatchObject({ type: 'spatialDropout1d', rate: 0.25 });
+  expect(config.layers[1]).toMatchObject(everything);
+  expect(fromConfig(config).getConfig()).toEqual(config);
+});
+
+describe('refused', () => {
+  const { lstm, spatialDropout1d } = layers as unknown as Record<string, (o: object) => unknown>;
+  test.each<[string, () => unknown, 'TypeError' | 'RangeError', RegExp]>([
+    [
+      'penalties of one step',
+      () => lstm!({ units: 1, activationRegularization: 1 }),
+      'TypeError',
+      /returnSequences/,
+    ],
+    [
+      'negative penalties',
+      () => lstm!({ units: 1, returnSequences: true, temporalActivationRegularization: -1 }),
+      'RangeError',
+      /at least 0/,
+    ],
+    [
+      'variational without dropout',
+      () => lstm!({ units: 1, variationalDropout: true }),
+      'TypeError',
+      /without dropout/,
+    ],
+    ['rates of 1', () => spatialDropout1d!({ rate: 1 }), 'RangeError', /below 1/],
+    ['rates that are missing', () => spatialDropout1d!({}), 'TypeError', /rate/],
+  ])('%s', (_name, call, name, message) => {
+    expect(thrownBy(call)).toEqual(argumentError(name, message));
+  });
+
+  test('locked dropout without a time axis', () => {
+    const make = () =>
+      sequential([
+        layers.lstm({ units: 2, inputFeatures: 1 }),
+        layers.spatialDropout1d({ rate: 0.5 }),
+      ]);
+    expect(thrownBy(make)).toMatchObject({ code: 'ERR_SHAPE_MISMATCH' });
+  });
+});
