@@ -1,8 +1,14 @@
 /** Files that are either the old one or the whole new one, whatever happens in between. */
-import { randomBytes } from 'node:crypto';
 import { realpath, open, rename, rm } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { OstinatoError } from './errors';
+
+/** A name for a file beside `path` that nobody else chooses. */
+export async function nameBeside(path: string): Promise<string> {
+  // Loaded here: it would be a tenth of the time that the library takes to load.
+  const { randomBytes } = await import('node:crypto');
+  return `${path}.${process.pid}.${randomBytes(6).toString('hex')}.tmp`;
+}
 
 async function syncDirectory(path: string): Promise<void> {
   try {
@@ -39,7 +45,7 @@ export function ioError(doing: string, path: string, error: unknown, note = ''):
 export async function writeAtomically(path: string, parts: Iterable<Uint8Array>): Promise<void> {
   // A link stays a link: what it points to is replaced.
   const target = await realpath(path).catch(() => resolve(path));
-  const beside = `${target}.${process.pid}.${randomBytes(6).toString('hex')}.tmp`;
+  const beside = await nameBeside(target);
   try {
     const file = await open(beside, 'wx');
     try {

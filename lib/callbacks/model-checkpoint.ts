@@ -1,8 +1,7 @@
 /** Saves checkpoints while a model trains: the newest ones, and the best. */
-import { randomBytes } from 'node:crypto';
 import { copyFile, link, mkdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { ioError } from '../atomic-file';
+import { ioError, nameBeside } from '../atomic-file';
 import { checkpointName, listCheckpoints } from '../checkpoint/directory';
 import { wrongValue } from '../errors';
 import type { EpochEvent } from '../fit';
@@ -52,7 +51,7 @@ export const BEST = 'best.safetensors';
 
 /** Gives a file a second name, which is replaced at once if it is taken. */
 async function giveName(from: string, to: string): Promise<void> {
-  const beside = `${to}.${process.pid}.${randomBytes(6).toString('hex')}.tmp`;
+  const beside = await nameBeside(to);
   try {
     // Some file systems have no hard links.
     await link(from, beside).catch(() => copyFile(from, beside));

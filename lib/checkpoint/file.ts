@@ -5,7 +5,6 @@
  * model. Its further tensors have names that begin with `training/`; their structure is JSON in the
  * metadata, under `ostinato.training`. A digest over both tells a whole file from a damaged one.
  */
-import { createHash } from 'node:crypto';
 import { setImmediate as yieldToEvents } from 'node:timers/promises';
 import { OstinatoError } from '../errors';
 import { version } from '../runtime';
@@ -42,6 +41,7 @@ async function digestOf(
   record: string,
   tensors: Readonly<Record<string, { data: Float32Array }>>,
 ): Promise<string> {
+  const { createHash } = await import('node:crypto'); // slow to load, and only needed here
   const hash = createHash('sha256').update(record);
   for (const name of Object.keys(tensors).sort()) {
     const { data } = tensors[name]!;

@@ -22,11 +22,26 @@ class Congestion {
   // For how long one thread does the work before a team is tried again; doubles until a window of
   // regions has run well.
   static constexpr std::chrono::milliseconds kFirstPause{5}, kLongestPause{160};
+  // Threads that cannot be woken in this time after a pause have no processor to run on.
+  static constexpr std::chrono::microseconds kWaking{1000};
 
   // Whether a team should not be started now.
   bool active(Clock::time_point now) const {
     return enabled_.load(std::memory_order_relaxed) &&
            now.time_since_epoch().count() < until_.load(std::memory_order_relaxed);
+  }
+
+  // Whether this is the first team after a pause: its threads sleep, and the region would be judged
+  // by the time that waking them takes. True once for each pause.
+  bool resuming() {
+    return enabled_.load(std::memory_order_relaxed) &&
+           until_.load(std::memory_order_relaxed) != 0 &&
+           until_.exchange(0, std::memory_order_relaxed) != 0;
+  }
+
+  // The threads of such a team were woken in `time`.
+  void report_waking(Clock::time_point now, Clock::duration time) {
+    if (time > kWaking) pause(now);
   }
 
   // Off: teams are always started and not looked at, for tests and measurements that want them.

@@ -57,14 +57,40 @@ class ShortestWork {
   std::atomic<int64_t> shortest_{std::numeric_limits<int64_t>::max()};
 };
 
-// A member's part of a region.
+// Starts a team of up to `threads` threads, the caller's among them, and calls fn(index, size) on
+// each; returns the size when all are done.
 template <class Fn>
-void run_member(int index, int size, ShortestWork& shortest, const Fn& fn) {
-  const ScopedFlushDenormals flush;
-  Congestion::Clock::duration waited{};
-  const Congestion::Clock::time_point start = Congestion::Clock::now();
-  fn(Member{index, size, &waited});
-  shortest.add(Congestion::Clock::now() - start - waited);
+int run_team(int threads, const Fn& fn) {
+  int size = 1;
+#if defined(OSTINATO_PARALLEL_OPENMP)
+#pragma omp parallel num_threads(threads)
+  {
+    const int index = omp_get_thread_num();
+    if (index == 0) size = omp_get_num_threads();
+    fn(index, omp_get_num_threads());
+  }
+#elif defined(OSTINATO_PARALLEL_THREADS)
+  size = threads;
+  std::vector<std::thread> others;
+  others.reserve(threads - 1);
+  for (int i = 1; i < threads; ++i) others.emplace_back([&fn, i, threads] { fn(i, threads); });
+  fn(0, threads);
+  for (std::thread& other : others) other.join();
+#else
+  fn(0, 1);
+#endif
+  return size;
+}
+
+// Whether processors are free for a team.
+inline bool team_is_welcome(int threads, Congestion::Clock::time_point now) {
+  Congestion& processors = congestion();
+  if (processors.active(now)) return false;
+  if (!processors.resuming()) return true;
+  run_team(threads, [](int, int) {});
+  const Congestion::Clock::time_point awake = Congestion::Clock::now();
+  processors.report_waking(awake, awake - now);
+  return !processors.active(awake);
 }
 
 // Runs fn(Member) on a team of up to `threads` threads, the caller's among them; returns when all
@@ -73,33 +99,20 @@ void run_member(int index, int size, ShortestWork& shortest, const Fn& fn) {
 template <class Fn>
 void parallel_team(int threads, const Fn& fn) {
   using Clock = Congestion::Clock;
-  const Clock::time_point start = threads > 1 ? Clock::now() : Clock::time_point{};
-  if (threads <= 1 || congestion().active(start)) {
+  if (threads <= 1 || !team_is_welcome(threads, Clock::now())) {
     const ScopedFlushDenormals flush;
     fn(Member{});
     return;
   }
-  int size = 1;
   ShortestWork shortest;
-#if defined(OSTINATO_PARALLEL_OPENMP)
-#pragma omp parallel num_threads(threads)
-  {
-    const int index = omp_get_thread_num();
-    if (index == 0) size = omp_get_num_threads();
-    run_member(index, omp_get_num_threads(), shortest, fn);
-  }
-#elif defined(OSTINATO_PARALLEL_THREADS)
-  size = threads;
-  std::vector<std::thread> others;
-  others.reserve(threads - 1);
-  for (int i = 1; i < threads; ++i) {
-    others.emplace_back([&fn, &shortest, i, threads] { run_member(i, threads, shortest, fn); });
-  }
-  run_member(0, threads, shortest, fn);
-  for (std::thread& other : others) other.join();
-#else
-  run_member(0, 1, shortest, fn);
-#endif
+  const Clock::time_point start = Clock::now();
+  const int size = run_team(threads, [&](int index, int members) {
+    const ScopedFlushDenormals flush;
+    Clock::duration waited{};
+    const Clock::time_point begin = Clock::now();
+    fn(Member{index, members, &waited});
+    shortest.add(Clock::now() - begin - waited);
+  });
   const Clock::time_point end = Clock::now();
   if (size > 1) congestion().report(end, size, end - start, shortest.get());
 }

@@ -79,6 +79,22 @@ TEST_F(CongestionTest, PausesGrowUntilTeamsRunWellForAWindow) {
   EXPECT_FALSE(congestion_.active(now_ + Congestion::kFirstPause));
 }
 
+TEST_F(CongestionTest, TheFirstTeamAfterAPauseIsToldOnce) {
+  EXPECT_FALSE(congestion_.resuming());
+  report_delay();
+  EXPECT_TRUE(congestion_.resuming());
+  EXPECT_FALSE(congestion_.resuming());
+}
+
+TEST_F(CongestionTest, ThreadsThatWakeLateMeanTheNextPause) {
+  report_delay();
+  now_ += Congestion::kFirstPause;
+  congestion_.report_waking(now_, Congestion::kWaking);
+  EXPECT_FALSE(congestion_.active(now_));
+  congestion_.report_waking(now_, Congestion::kWaking + microseconds(1));
+  EXPECT_TRUE(congestion_.active(now_ + 2 * Congestion::kFirstPause - microseconds(1)));
+}
+
 // A member that loses its processor holds up the others inside the region, at the barrier.
 TEST(CongestionOfBarriers, WaitsInsideARegionCount) {
   congestion().set_enabled(true);
