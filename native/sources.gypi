@@ -44,6 +44,7 @@
       "native/core/rms_norm.cc",
       "native/core/rng.cc",
       "native/core/session.cc",
+      "native/core/spare_block.cc",
       "native/core/trainer.cc",
       "native/core/weight_rules.cc",
       "native/core/workspace.cc"
@@ -95,6 +96,7 @@
       "native/test/simd_denormals_test.cc",
       "native/test/simd_math_test.cc",
       "native/test/simd_vec_test.cc",
+      "native/test/spare_block_test.cc",
       "native/test/trainer_test.cc",
       "native/test/weight_rules_test.cc",
       "native/test/workspace_test.cc"

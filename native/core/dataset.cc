@@ -5,10 +5,14 @@
 #include <string>
 
 #include "core/error.h"
+#include "core/parallel.h"
 
 namespace ostinato {
 
 namespace {
+
+// Inputs of fewer floats are copied sooner than a team of threads starts.
+constexpr int64_t kFloatsForATeam = 64 << 10;
 
 std::string text(int64_t value) { return std::to_string(value); }
 
@@ -123,14 +127,15 @@ void Dataset::validate(const ValueShape& input, int64_t vocabulary,
 }
 
 void Batch::assemble(const Dataset& data, const int32_t* samples, int64_t count,
-                     bool output_timed) {
-  assemble_inputs(data, samples, count);
+                     bool output_timed, int threads) {
+  assemble_inputs(data, samples, count, threads);
   if (data.target_kind != Dataset::TargetKind::kNone) {
     assemble_targets(data, samples, output_timed);
   }
 }
 
-void Batch::assemble_inputs(const Dataset& data, const int32_t* samples, int64_t count) {
+void Batch::assemble_inputs(const Dataset& data, const int32_t* samples, int64_t count,
+                            int threads) {
   targets_ = {};
   lengths_.resize(count);
   for (int64_t row = 0; row < count; ++row) lengths_[row] = data.length[samples[row]];
@@ -153,7 +158,7 @@ void Batch::assemble_inputs(const Dataset& data, const int32_t* samples, int64_t
     input_.floats = {floats_.data(), rows, data.features, ld};
   }
   const size_t bytes = static_cast<size_t>(data.features) * sizeof(float);
-  for (int64_t sorted = 0; sorted < count; ++sorted) {
+  const auto gather = [&](int64_t sorted) {
     const int64_t offset = data.input_offset[samples[geometry_.batch_row(sorted)]];
     for (int64_t t = 0; t < geometry_.length(sorted); ++t) {
       const int64_t row = geometry_.row(sorted, t);
@@ -164,7 +169,11 @@ void Batch::assemble_inputs(const Dataset& data, const int32_t* samples, int64_t
                     bytes);
       }
     }
-  }
+  };
+  const bool large = rows * data.features >= kFloatsForATeam;
+  parallel_for(large ? threads : 1, count, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t sorted = begin; sorted < end; ++sorted) gather(sorted);
+  });
 }
 
 void Batch::assemble_targets(const Dataset& data, const int32_t* samples, bool output_timed) {

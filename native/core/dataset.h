@@ -48,9 +48,11 @@ class Batch {
  public:
   // The samples' inputs and, unless the data has none, their targets in the order of the output's
   // rows. A row with mask 0 gets the label 0 and zeros as targets, whatever the data holds there.
-  void assemble(const Dataset& data, const int32_t* samples, int64_t count, bool output_timed);
+  void assemble(const Dataset& data, const int32_t* samples, int64_t count, bool output_timed,
+                int threads = 1);
   // The inputs alone; targets() is empty.
-  void assemble_inputs(const Dataset& data, const int32_t* samples, int64_t count);
+  void assemble_inputs(const Dataset& data, const int32_t* samples, int64_t count,
+                       int threads = 1);
   const Geometry& geometry() const { return geometry_; }
   const Value& input() const { return input_; }
   const Targets& targets() const { return targets_; }

@@ -5,8 +5,12 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
+#include <cstdlib>
+#include <limits>
+#include <new>
 #include <vector>
+
+#include "core/spare_block.h"
 
 #if defined(__linux__)
 #include <sys/mman.h>
@@ -28,6 +32,7 @@ inline void ask_for_large_pages(void* data, size_t bytes) {
 #endif
 }
 
+// Blocks of malloc in large pages, the last large one used again.
 template <class T>
 struct LargePageAllocator {
   using value_type = T;
@@ -37,11 +42,15 @@ struct LargePageAllocator {
   LargePageAllocator(const LargePageAllocator<U>&) {}
 
   T* allocate(size_t count) {
-    T* const data = std::allocator<T>().allocate(count);
-    ask_for_large_pages(data, count * sizeof(T));
-    return data;
+    if (count > std::numeric_limits<size_t>::max() / sizeof(T)) throw std::bad_alloc();
+    const size_t bytes = count * sizeof(T);
+    if (void* const spare = spare_block().take(bytes)) return static_cast<T*>(spare);
+    void* const data = std::malloc(bytes);
+    if (data == nullptr && bytes > 0) throw std::bad_alloc();
+    ask_for_large_pages(data, bytes);
+    return static_cast<T*>(data);
   }
-  void deallocate(T* data, size_t count) { std::allocator<T>().deallocate(data, count); }
+  void deallocate(T* data, size_t count) { spare_block().keep(data, count * sizeof(T)); }
   template <class U>
   bool operator==(const LargePageAllocator<U>&) const {
     return true;

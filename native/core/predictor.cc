@@ -54,7 +54,7 @@ void Predictor::predict(const Dataset& data, const int32_t* samples, int64_t cou
                         const StateValues& initial_states, int threads,
                         const std::atomic<bool>* cancel, float* output, StateValues* final_states) {
   const bool timed = executor_.network().output_shape().timed;
-  batch_.assemble_inputs(data, samples, count);
+  batch_.assemble_inputs(data, samples, count, threads);
   expect_steps(batch_.geometry(), timed, steps);
   executor_.set_initial_states(initial_states, count);
   RunOptions options;
@@ -68,7 +68,7 @@ void Predictor::predict(const Dataset& data, const int32_t* samples, int64_t cou
 LossValue Predictor::evaluate(const Dataset& data, const int32_t* samples, int64_t count,
                               Loss& loss, bool carry_state, int threads,
                               const std::atomic<bool>* cancel) {
-  batch_.assemble(data, samples, count, executor_.network().output_shape().timed);
+  batch_.assemble(data, samples, count, executor_.network().output_shape().timed, threads);
   executor_.set_initial_states(carry_state ? carried_ : kZeros, count);
   RunOptions options;
   options.threads = threads;
@@ -86,7 +86,7 @@ Predictor::Gradients Predictor::gradients(const Dataset& data, const int32_t* sa
                                           const std::atomic<bool>* cancel) {
   const ValueShape& shape = executor_.network().input_shape();
   const ValueShape& output = executor_.network().output_shape();
-  batch_.assemble(data, samples, count, output.timed);
+  batch_.assemble(data, samples, count, output.timed, threads);
   expect_steps(batch_.geometry(), shape.timed, steps);
   executor_.set_initial_states(initial_states, count);
   RunOptions options;

@@ -45,7 +45,7 @@ Trainer::Trainer(std::shared_ptr<Network> network, const LossConfig& loss,
 StepResult Trainer::step(const Dataset& data, const int32_t* samples, int64_t count,
                          double learning_rate, bool carry_state, bool update_diverged, int threads,
                          const std::atomic<bool>* cancel) {
-  batch_.assemble(data, samples, count, network_->output_shape().timed);
+  batch_.assemble(data, samples, count, network_->output_shape().timed, threads);
   executor_.set_initial_states(carry_state ? carried_ : kZeros, count);
   ParamTable& params = network_->params();
   GradientPoint point(optimizer_, params, threads);

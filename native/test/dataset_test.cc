@@ -190,6 +190,26 @@ TEST(Batch, ASingleSampleOfWholeRowsIsNotCopied) {
   }
 }
 
+TEST(Batch, ThreadsShareALargeBatch) {
+  constexpr int64_t kSamples = 7, kSteps = 1000, kFeatures = 19;
+  Dataset data;
+  data.features = kFeatures;
+  std::vector<int32_t> samples;
+  for (int64_t i = 0; i < kSamples * kSteps * kFeatures; ++i) {
+    data.input_floats.push_back(static_cast<float>(i));
+  }
+  for (int32_t i = 0; i < kSamples; ++i) {
+    data.input_offset.push_back(i * kSteps);
+    data.length.push_back(static_cast<int32_t>(kSteps - 100 * i));
+    samples.push_back(kSamples - 1 - i);
+  }
+  Batch one, three;
+  one.assemble_inputs(data, samples.data(), kSamples);
+  three.assemble_inputs(data, samples.data(), kSamples, 3);
+  EXPECT_EQ(three.input().rows, kSamples * kSteps - 100 * 21);
+  EXPECT_EQ(vector_of(three.input().floats), vector_of(one.input().floats));
+}
+
 TEST(Batch, InputsAloneLeaveNoTargets) {
   Batch batch;
   const int32_t samples[] = {0, 1};
