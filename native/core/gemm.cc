@@ -78,8 +78,7 @@ void PackedMatrix::pack(const Kernels& kernels, const float* src, int64_t src_ld
   args.n_source = n_source < 0 ? n : n_source;
   args.width = kernels.gemm_width;
   args.dst = buffer_.data();
-  // Packing moves memory: a float moved costs about as much as eight multiply-adds.
-  parallel_for(threads_for(8 * k * n, threads), panels, 1, [&](int64_t begin, int64_t end) {
+  parallel_for(threads_to_pack(k * n, threads), panels, 1, [&](int64_t begin, int64_t end) {
     PackArgs part = args;
     part.panel_begin = begin;
     part.panel_end = end;

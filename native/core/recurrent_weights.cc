@@ -16,7 +16,7 @@ constexpr int64_t kFloatsInPlace = int64_t{1} << 20;
 constexpr int64_t kRowsInPlace = 6, kInputRowsInPlace = 512;
 
 void pack_panels(const Kernels& kernels, int threads, const PackArgs& args, int64_t panels) {
-  parallel_for(threads_for(8 * args.k * args.n, threads), panels, 1,
+  parallel_for(threads_to_pack(args.k * args.n, threads), panels, 1,
                [&](int64_t begin, int64_t end) {
                  PackArgs part = args;
                  part.panel_begin = begin;
