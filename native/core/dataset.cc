@@ -126,8 +126,8 @@ void Dataset::validate(const ValueShape& input, int64_t vocabulary,
   if (target_kind != TargetKind::kNone) check_targets(*this, output);
 }
 
-void Batch::assemble(const Dataset& data, const int32_t* samples, int64_t count,
-                     bool output_timed, int threads) {
+void Batch::assemble(const Dataset& data, const int32_t* samples, int64_t count, bool output_timed,
+                     int threads) {
   assemble_inputs(data, samples, count, threads);
   if (data.target_kind != Dataset::TargetKind::kNone) {
     assemble_targets(data, samples, output_timed);

@@ -51,8 +51,7 @@ class Batch {
   void assemble(const Dataset& data, const int32_t* samples, int64_t count, bool output_timed,
                 int threads = 1);
   // The inputs alone; targets() is empty.
-  void assemble_inputs(const Dataset& data, const int32_t* samples, int64_t count,
-                       int threads = 1);
+  void assemble_inputs(const Dataset& data, const int32_t* samples, int64_t count, int threads = 1);
   const Geometry& geometry() const { return geometry_; }
   const Value& input() const { return input_; }
   const Targets& targets() const { return targets_; }

@@ -16,9 +16,11 @@ inline constexpr int64_t kWorkPerThread = 500'000;
 
 // How many of `threads` are worth their while for so many multiply-adds; at least 1.
 int threads_for(int64_t work, int threads);
-// Threads for packing so many floats: it moves memory, and a float that is moved costs about as much
-// as 32 multiply-adds.
-inline int threads_to_pack(int64_t floats, int threads) { return threads_for(32 * floats, threads); }
+// Threads for packing so many floats: it moves memory, and a float that is moved costs about as
+// much as 32 multiply-adds.
+inline int threads_to_pack(int64_t floats, int threads) {
+  return threads_for(32 * floats, threads);
+}
 
 // The right-hand side B [K,N] of products, in panels of Kernels::gemm_width columns.
 class PackedMatrix {

@@ -12,8 +12,8 @@ namespace ostinato {
 
 namespace {
 
-// Lets the system take whole pages of the block, which then read as zeros. False where it has no such
-// call; a block that stays in memory for nobody must not be kept.
+// Lets the system take whole pages of the block, which then read as zeros. False where it has no
+// such call; a block that stays in memory for nobody must not be kept.
 bool offer_to_system(void* data, size_t bytes) {
 #if defined(__linux__) && defined(MADV_FREE)
   constexpr uintptr_t kPage = 64 << 10;  // as large as any processor's
