@@ -4,9 +4,9 @@ import { dirname, resolve } from 'node:path';
 import { OstinatoError } from './errors';
 
 /** A name for a file beside `path` that nobody else chooses. */
-export async function nameBeside(path: string): Promise<string> {
+export function nameBeside(path: string): string {
   // Loaded here: it would be a tenth of the time that the library takes to load.
-  const { randomBytes } = await import('node:crypto');
+  const { randomBytes } = process.getBuiltinModule('node:crypto');
   return `${path}.${process.pid}.${randomBytes(6).toString('hex')}.tmp`;
 }
 
@@ -45,7 +45,7 @@ export function ioError(doing: string, path: string, error: unknown, note = ''):
 export async function writeAtomically(path: string, parts: Iterable<Uint8Array>): Promise<void> {
   // A link stays a link: what it points to is replaced.
   const target = await realpath(path).catch(() => resolve(path));
-  const beside = await nameBeside(target);
+  const beside = nameBeside(target);
   try {
     const file = await open(beside, 'wx');
     try {

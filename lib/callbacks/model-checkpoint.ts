@@ -51,7 +51,7 @@ export const BEST = 'best.safetensors';
 
 /** Gives a file a second name, which is replaced at once if it is taken. */
 async function giveName(from: string, to: string): Promise<void> {
-  const beside = await nameBeside(to);
+  const beside = nameBeside(to);
   try {
     // Some file systems have no hard links.
     await link(from, beside).catch(() => copyFile(from, beside));

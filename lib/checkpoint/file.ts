@@ -41,7 +41,7 @@ async function digestOf(
   record: string,
   tensors: Readonly<Record<string, { data: Float32Array }>>,
 ): Promise<string> {
-  const { createHash } = await import('node:crypto'); // slow to load, and only needed here
+  const { createHash } = process.getBuiltinModule('node:crypto'); // slow to load
   const hash = createHash('sha256').update(record);
   for (const name of Object.keys(tensors).sort()) {
     const { data } = tensors[name]!;
