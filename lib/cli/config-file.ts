@@ -6,13 +6,27 @@ import { fileError } from './failures';
 import { UsageError } from './usage-error';
 
 /** Keys whose values are paths, seen from the folder of the configuration file. */
-const PATHS = ['text', 'out', 'resume', 'dir'];
+const PATHS = ['text', 'data', 'out', 'resume', 'dir'];
 
 /** The keys and values of a configuration file, and where they stand. */
 export interface ConfigFile {
   values: Record<string, unknown>;
-  /** The line of a key, from 1, as `file:line`. */
-  place: (key: string) => string;
+  /** The line of a key, or of a part of its value, from 1, as `file:line`. */
+  place: (key: string, inside?: readonly (string | number)[]) => string;
+}
+
+/** Runs a check of a part of a value; what it throws knows where in the value it stands. */
+export function placed<T>(inside: readonly (string | number)[], check: () => T): T {
+  try {
+    return check();
+  } catch (error) {
+    throw Object.assign(error as Error, { inside });
+  }
+}
+
+/** Where in a value the error of {@link placed} stands. */
+export function placeInside(error: unknown): readonly (string | number)[] {
+  return (error as { inside?: readonly (string | number)[] }).inside ?? [];
 }
 
 /** What a parser says, with the line where JSON gives a position alone. */
@@ -33,7 +47,10 @@ async function parse(source: string, path: string): Promise<ConfigFile> {
     const document = parseDocument(source, { lineCounter: lines });
     if (!json && document.errors.length > 0) throw document.errors[0]!;
     const { contents } = document;
-    const place = (key: string): string => {
+    const place = (key: string, inside: readonly (string | number)[] = []): string => {
+      const part = inside.length === 0 ? undefined : document.getIn([key, ...inside], true);
+      const begin = (part as { range?: [number] } | undefined)?.range?.[0];
+      if (begin !== undefined) return `${path}:${lines.linePos(begin).line}`;
       const pair = isMap(contents)
         ? contents.items.find((item) => isScalar(item.key) && String(item.key.value) === key)
         : undefined;

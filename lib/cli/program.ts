@@ -3,9 +3,11 @@ import { Command, CommanderError } from 'commander';
 import { version } from '../runtime';
 import { compareCommand } from './commands/compare';
 import { evalCommand } from './commands/eval';
+import { forecastCommand } from './commands/forecast';
 import { generateCommand } from './commands/generate';
 import { infoCommand } from './commands/info';
 import { inspectCommand } from './commands/inspect';
+import { predictCommand } from './commands/predict';
 import { reportCommand } from './commands/report';
 import { resumeCommand } from './commands/resume';
 import { trainCommand } from './commands/train';
@@ -54,6 +56,8 @@ function createProgram(finish: Finish): Command {
     reportCommand,
     compareCommand,
     generateCommand,
+    forecastCommand,
+    predictCommand,
     evalCommand,
     inspectCommand,
     infoCommand,

@@ -24,7 +24,7 @@ export interface RunDirectory {
   begun: string;
   /** The settings of `ostinato train`, with absolute paths. */
   settings: Record<string, unknown>;
-  /** Of the text that is learnt. */
+  /** Of the text or the data that is learnt. */
   sha256: string;
   parameters: number;
   layers: unknown[];
@@ -58,7 +58,7 @@ export async function createRun(
 ): Promise<void> {
   const { version, isa, threads, node, platform, arch } = info();
   const paths = Object.fromEntries(
-    ['text', 'out', 'resume', 'dir'].flatMap((key) => {
+    ['text', 'data', 'out', 'resume', 'dir'].flatMap((key) => {
       const value = settings[key];
       return typeof value === 'string' ? [[key, resolve(value)]] : [];
     }),
@@ -125,7 +125,7 @@ export async function readRun(directory: string): Promise<RunDirectory> {
 export function checkText(run: RunDirectory, path: string, content: string): void {
   if (digestOf(content) === run.sha256) return;
   throw new Failure(
-    `${path} has changed since the run began: an exact resume needs the same text`,
+    `${path} has changed since the run began: an exact resume needs the same ${'text' in run.settings ? 'text' : 'data'}`,
     'ERR_CHECKPOINT',
   );
 }

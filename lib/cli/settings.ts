@@ -2,6 +2,7 @@
 import { InvalidArgumentError, Option } from 'commander';
 import { flag, parseOptions } from '../validate';
 import type { Field, Schema } from '../validate';
+import { placeInside } from './config-file';
 import type { ConfigFile } from './config-file';
 import { UsageError } from './usage-error';
 
@@ -86,7 +87,7 @@ function readConfig(settings: Settings, { values, place }: ConfigFile): Record<s
     try {
       read[key] = parseOptions('configuration', { [key]: value }, loose)[key];
     } catch (error) {
-      throw new UsageError(`${place(key)}: ${(error as Error).message}`);
+      throw new UsageError(`${place(key, placeInside(error))}: ${(error as Error).message}`);
     }
   }
   return read;

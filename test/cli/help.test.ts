@@ -1,7 +1,10 @@
 import { ostinato, temporaryFolder } from './helpers';
 
 const folder = temporaryFolder();
-const COMMANDS = ['train', 'resume', 'report', 'compare', 'generate', 'eval', 'inspect', 'info'];
+const COMMANDS = [
+  ...['train', 'resume', 'report', 'compare', 'generate', 'forecast', 'predict', 'eval', 'inspect'],
+  'info',
+];
 
 describe('help', () => {
   it('lists all commands and an example, and exits with 0', async () => {

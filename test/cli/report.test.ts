@@ -100,6 +100,39 @@ describe('report', () => {
     expect(dom.match(/<canvas/g)).toHaveLength(charts().length);
   }, 70_000);
 
+  it('zooms where it is dragged, and out again at a double click', () => {
+    // A hand on the mouse: what the chart shows before, after dragging over its middle, and at the end.
+    const hand = `<script>addEventListener('load', () => {
+      const [{ plot }] = drawn, over = plot.over, box = over.getBoundingClientRect();
+      const at = (type, share, target = over) => target.dispatchEvent(new MouseEvent(type, {
+        bubbles: true, button: 0, movementX: 9, clientX: box.left + share * box.width, clientY: box.top + 50 }));
+      const shown = () => [plot.scales.x.min, plot.scales.x.max];
+      const seen = [shown()];
+      at('mouseenter', 0.25); at('mousemove', 0.25); at('mousedown', 0.25); at('mousemove', 0.5, document);
+      at('mousemove', 0.5); at('mouseup', 0.5, document);
+      setTimeout(() => {
+        seen.push(shown()); at('dblclick', 0.5);
+        setTimeout(() => { seen.push(shown()); document.body.dataset.seen = JSON.stringify(seen); }, 200);
+      }, 200);
+    });</script></body>`;
+    const path = join(folder, 'dragged.html');
+    writeFileSync(
+      path,
+      page.replace('</body>', () => hand),
+    );
+    const dom = browse(path, '--dump-dom');
+    if (dom === undefined) return;
+    const [before, zoomed, after] = JSON.parse(/data-seen="([^"]*)"/.exec(dom)![1]!) as [
+      number,
+      number,
+    ][];
+    const [low, high] = before!;
+    const share = zoomed!.map((value) => (value - low) / (high - low));
+    expect(share[0]).toBeCloseTo(0.25, 1);
+    expect(share[1]).toBeCloseTo(0.5, 1);
+    expect(after).toEqual(before);
+  }, 70_000);
+
   it('takes the log of a run that was killed within a line', async () => {
     const log = join(folder, 'runs-gru/log.jsonl');
     const whole = readFileSync(log, 'utf8');

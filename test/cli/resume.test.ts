@@ -131,6 +131,14 @@ describe('run directories', () => {
     expect(hash(dir, 'model.safetensors')).toBe(hash('whole/model.safetensors'));
   });
 
+  it('take the default epochs when none are given', async () => {
+    const args = ['train', '--text', text, '--dir', 'default', '--units', '4', '--length', '16'];
+    const { code, stdout } = await ostinato(folder, args);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/epoch 5 of 5/);
+    edit('default', ({ settings }) => expect(settings['epochs']).toBe(5));
+  });
+
   it('a folder that is none', async () => {
     expect(await failure(['resume', '.'], 1)).toMatch(/is no run directory.*train --dir/);
     const args = ['train', '--text', text, '--dir', 'x', '--seconds', '1'];

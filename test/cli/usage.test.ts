@@ -47,7 +47,11 @@ describe('wrong use', () => {
       /too many arguments.*see ostinato inspect --help/,
     ],
     ['a share above 1', ['generate', 'm', '--top-p', '1.5'], /"--top-p" but received 1\.5/],
-    ['eval without a text', ['eval', 'model.safetensors'], /--text is required/],
+    [
+      'eval without a text',
+      ['eval', 'model.safetensors'],
+      /Give --text for a language model, or --data/,
+    ],
     ['an unknown option of info', ['info', '--jsno'], /--jsno.*--json/],
   ])('%s', async (_name, args, expected) => {
     expect(await wrongUse(args)).toMatch(expected);

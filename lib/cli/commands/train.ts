@@ -25,6 +25,17 @@ Examples:
     $ ostinato train --text book.txt --dir runs/book --epochs 20
     $ ostinato resume runs/book
 
+  Forecast a CSV file, or label sequences (see docs/runs.md for the keys):
+    $ cat sales.yaml
+    task: forecast
+    data: sales.csv
+    target: sales
+    context: 28
+    horizon: 7
+    layers: [{ type: lstm, units: 64 }]
+    $ ostinato train sales.yaml --dir runs/sales
+    $ ostinato forecast runs/sales --data sales.csv
+
   Go on with a model; its layers and its vocabulary stay as they are:
     $ ostinato train --text book.txt --resume book.safetensors --out book2.safetensors
 
@@ -118,8 +129,10 @@ export type TrainValues = Values<typeof trainSettings>;
 /** `ostinato train` */
 export function trainCommand(finish: Finish): Command {
   const command = new Command('train')
-    .summary('train a character language model on a text')
-    .description('Trains a character language model on a text and saves it.')
+    .summary('train a model: of a text, or as a configuration says')
+    .description(
+      'Trains a character language model on a text, or a model of data as a configuration file says (task: forecast, classify or tag), and saves it.',
+    )
     .argument('[config]', 'configuration file in JSON or YAML')
     .addHelpText('after', EXAMPLES);
   for (const setting of Object.values(trainSettings)) command.addOption(optionOf(setting));

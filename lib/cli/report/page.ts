@@ -4,7 +4,13 @@ import type { Chart } from './series';
 
 /** A part of a page. */
 export type Section = { title: string } & (
-  { text: string } | { heading?: readonly string[]; rows: readonly (readonly string[])[] }
+  | { text: string }
+  | {
+      heading?: readonly string[];
+      rows: readonly (readonly string[])[];
+      /** How strongly cells are coloured, 0 … 1, by row and column. */
+      heat?: readonly (readonly (number | undefined)[])[];
+    }
 );
 
 const ESCAPES: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' };
@@ -46,7 +52,7 @@ const colours = ['#2f7ed8', '#e8743b', '#19a979', '#945ecf', '#d6336c', '#6c8893
 const format = (value) => (value == null ? '' : Number(value.toPrecision(5)).toString());
 const axis = { stroke: ink, grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1 } };
 const root = document.getElementById('charts');
-const drawn = charts.map(({ title, axis: label, x, curves }) => {
+const drawn = charts.map(({ title, axis: label, x, curves, bands }) => {
   const element = document.createElement('div');
   const heading = document.createElement('h2');
   heading.textContent = title;
@@ -59,6 +65,8 @@ const drawn = charts.map(({ title, axis: label, x, curves }) => {
     series: [{ label, value: (_plot, value) => format(value) }, ...curves.map((curve, i) => ({
       label: curve.label, stroke: colours[i % colours.length], width: 1.5,
       points: { show: x.length < 40 }, value: (_plot, value) => format(value) }))],
+    bands: (bands ?? []).map(([high, low]) => ({
+      series: [high + 1, low + 1], fill: 'rgb(120 130 150 / 20%)' })),
   }, [x, ...curves.map(({ y }) => y)], element);
   return { element, plot };
 });
@@ -70,10 +78,17 @@ document.body.dataset.charts = String(drawn.length);`;
 function sectionHtml(section: Section): string {
   const title = `<h2>${escapeHtml(section.title)}</h2>`;
   if ('text' in section) return `${title}<pre>${escapeHtml(section.text)}</pre>`;
-  const row = (cells: readonly string[], tag: string): string =>
-    `<tr>${cells.map((cell) => `<${tag}>${escapeHtml(cell)}</${tag}>`).join('')}</tr>`;
+  const row = (cells: readonly string[], tag: string, at = -1): string => {
+    const style = (i: number): string => {
+      const heat = section.heat?.[at]?.[i];
+      return heat === undefined
+        ? ''
+        : ` style="background: rgb(56 132 255 / ${Math.round(80 * heat)}%)"`;
+    };
+    return `<tr>${cells.map((cell, i) => `<${tag}${style(i)}>${escapeHtml(cell)}</${tag}>`).join('')}</tr>`;
+  };
   const head = section.heading === undefined ? '' : row(section.heading, 'th');
-  return `${title}<table>${head}${section.rows.map((cells) => row(cells, 'td')).join('')}</table>`;
+  return `${title}<table>${head}${section.rows.map((cells, i) => row(cells, 'td', i)).join('')}</table>`;
 }
 
 /** A page with everything in it: uPlot, its style, and the data. */

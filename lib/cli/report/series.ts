@@ -20,6 +20,8 @@ export interface Chart {
   x: number[];
   /** Null where there is no value. */
   curves: { label: string; y: (number | null)[] }[];
+  /** Pairs of curves, upper and lower, between which the chart is shaded. */
+  bands?: [number, number][];
 }
 
 /** Most points of a curve; more would not be seen. */
@@ -81,19 +83,25 @@ function overSteps(
 /** `valLoss` for `loss`. */
 export const heldOutName = (name: string): string => `val${name[0]!.toUpperCase()}${name.slice(1)}`;
 
-/** Names of the scores of epochs, without those of the held-out data. */
+/** Names of the scores of epochs, without the `val` of those that the held-out data alone has. */
 export function scoreNames(epochs: readonly Row[]): string[] {
   const no = ['epoch', 'seconds', 'learningRate'];
-  return Object.keys(epochs[0] ?? {}).filter(
-    (name) => !no.includes(name) && !/^val[A-Z]/.test(name),
+  const bare = Object.keys(epochs[0] ?? {}).map((name) =>
+    /^val[A-Z]/.test(name) ? `${name[3]!.toLowerCase()}${name.slice(4)}` : name,
   );
+  return [...new Set(bare)].filter((name) => !no.includes(name));
+}
+
+/** A score and its held-out form, as far as epochs have them. */
+export function withHeldOut(epochs: readonly Row[], name: string): string[] {
+  return [name, heldOutName(name)].filter((key) => epochs[0]![key] !== undefined);
 }
 
 /** The curves of a run. */
 export function chartsOf({ steps, epochs }: Log): Chart[] {
   const charts = [overSteps(steps, 'loss', 'Loss', mean)];
   for (const name of scoreNames(epochs)) {
-    const names = [name, heldOutName(name)].filter((key) => epochs[0]![key] !== undefined);
+    const names = withHeldOut(epochs, name);
     const curves = names.map((key) => ({ label: key, y: epochs.map((row) => finite(row[key])) }));
     const x = epochs.map(({ epoch }) => epoch! + 1);
     charts.push({ title: `${name} by epoch`, axis: 'epoch', x, curves });

@@ -3,7 +3,7 @@ import { evalSettings } from '../commands/eval';
 import { encodeText, evaluationWindows, openLanguageModel, readText } from '../language-model';
 import { Output, columns, durationText, grouped } from '../output';
 import { settle } from '../settings';
-import { EXIT } from '../usage-error';
+import { EXIT, UsageError } from '../usage-error';
 
 /** Measures the model of a file on a text. */
 export async function evaluate(
@@ -13,9 +13,19 @@ export async function evaluate(
   const values = settle(evalSettings, flags);
   const output = new Output(values.json);
   if (values.threads !== undefined) setThreads(values.threads);
-  const content = await readText(values.text);
+  if ((values.text === undefined) === (values.data === undefined)) {
+    throw new UsageError(
+      'Give --text for a language model, or --data for a model that was trained on data',
+    );
+  }
+  if (values.data !== undefined) {
+    const { evaluateOnData } = await import('../sequence/evaluate.js');
+    return evaluateOnData(file, values.data, values.json);
+  }
+  const source = values.text!;
+  const content = await readText(source);
   const { model, vocab } = await openLanguageModel(file);
-  const windows = evaluationWindows(encodeText(vocab, content, values.text));
+  const windows = evaluationWindows(encodeText(vocab, content, source));
   const start = performance.now();
   const scores = await model.evaluate(windows, {
     loss: 'sparseCategoricalCrossentropy',

@@ -87,7 +87,7 @@ function tables(run: RunDirectory, epochs: readonly Row[]): Section[] {
       ]),
       ['model', describeLayers(run.layers as { type: string }[])],
       ['parameters', grouped(run.parameters)],
-      ['sha256 of the text', run.sha256],
+      ['sha256 of the data', run.sha256],
     ],
   });
   const { memoryBytes, ...machine } = run.machine;
@@ -113,8 +113,13 @@ export async function report(
   const subtitle =
     `${cell(epochs.length)} of ${cell(run.settings['epochs'])} epochs, ${grouped(steps.length)} steps, ` +
     `${durationText(seconds)}; begun ${run.begun}; ostinato ${run.version}`;
-  const sections = [...(await sampleOf(directory)), ...tables(run, epochs)];
-  const page = await makePage(basename(resolve(directory)), subtitle, chartsOf(log), sections);
+  const parts =
+    'task' in run.settings
+      ? await (await import('../sequence/report.js')).reportOnData(directory, run)
+      : { charts: [], sections: await sampleOf(directory) };
+  const sections = [...parts.sections, ...tables(run, epochs)];
+  const charts = [...parts.charts, ...chartsOf(log)];
+  const page = await makePage(basename(resolve(directory)), subtitle, charts, sections);
   const path = out ?? join(directory, 'report.html');
   await writeAtomically(path, [Buffer.from(page)]);
   const output = new Output(json);

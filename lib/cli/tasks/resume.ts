@@ -15,6 +15,10 @@ export async function resume(
   const { threads, json } = settle(resumeSettings, flags);
   const run = await readRun(directory);
   const path = `${directory}/run.json`;
+  if ('task' in run.settings) {
+    const { resumeOnData } = await import('../sequence/train.js');
+    return resumeOnData(directory, run, { threads, json });
+  }
   let settings: TrainValues;
   try {
     settings = settle(trainSettings, {}, { values: run.settings, place: () => path });

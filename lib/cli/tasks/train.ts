@@ -51,7 +51,7 @@ function lengthOf(flags: Given, values: TrainValues): { epochs?: number; seconds
 }
 
 /** Finds out before the work, not after it, whether its result can be saved. */
-async function checkWritable(path: string): Promise<void> {
+export async function checkWritable(path: string): Promise<void> {
   try {
     await access(dirname(path), constants.W_OK);
   } catch (error) {
@@ -91,6 +91,11 @@ function split(ids: Int32Array, { batch, length, validation }: TrainValues): Spl
 /** Trains a language model as flags and a configuration file say. */
 export async function train(configPath: string | undefined, flags: Given): Promise<number> {
   const config = configPath === undefined ? undefined : await readConfigFile(configPath);
+  if ((config?.values['task'] ?? 'text') !== 'text') {
+    const { trainOnData } = await import('../sequence/train.js');
+    return trainOnData(flags, config!);
+  }
+  delete config?.values['task'];
   const values = settle(trainSettings, flags, config);
   checkTogether(flags, config?.values ?? {}, values);
   return trainWith(values, lengthOf(flags, values), undefined);
