@@ -46,6 +46,7 @@
       "native/core/session.cc",
       "native/core/spare_block.cc",
       "native/core/trainer.cc",
+      "native/core/weight_drop.cc",
       "native/core/weight_rules.cc",
       "native/core/workspace.cc"
     ],
@@ -98,6 +99,7 @@
       "native/test/simd_vec_test.cc",
       "native/test/spare_block_test.cc",
       "native/test/trainer_test.cc",
+      "native/test/weight_drop_test.cc",
       "native/test/weight_rules_test.cc",
       "native/test/workspace_test.cc"
     ],

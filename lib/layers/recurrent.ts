@@ -56,6 +56,11 @@ export interface RecurrentOptions extends LayerOptions, WeightRuleOptions {
    */
   variationalDropout?: boolean;
   /**
+   * Probability with which training drops weights on the hidden state: one mask for all steps and
+   * samples of a batch (DropConnect, as in AWD-LSTM; Merity, Keskar and Socher 2018). Default 0.
+   */
+  weightDrop?: number;
+  /**
    * Activation regularisation (Merity et al. 2017): adds this times the mean of h² over the outputs
    * of all steps to the loss that is trained. Needs `returnSequences`. Default 0.
    */
@@ -118,6 +123,7 @@ export const recurrentSchema = {
   mergeMode: optional(oneOf(MERGE_MODES)),
   goBackwards: flag(false),
   dropout: number({ min: 0, below: 1 }, 0),
+  weightDrop: optional(number({ min: 0, below: 1 }, 0)),
   variationalDropout: optional(flag(false)),
   activationRegularization: optional(number({ min: 0 }, 0)),
   temporalActivationRegularization: optional(number({ min: 0 }, 0)),

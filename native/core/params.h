@@ -19,7 +19,8 @@ enum class Constraint : uint8_t { kNone, kMaxAbs, kMaxNorm, kUnitNorm, kNonNeg }
 struct WeightRules {
   double l1 = 0, l2 = 0;  // the penalty l1 sum |w| + l2 sum w^2
   Constraint constraint = Constraint::kNone;
-  double max = 0;  // of kMaxAbs and kMaxNorm
+  double max = 0;   // of kMaxAbs and kMaxNorm
+  double drop = 0;  // the share of weights that training drops (core/weight_drop.h)
   bool regularizes() const { return l1 != 0 || l2 != 0; }
 };
 

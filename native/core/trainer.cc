@@ -40,7 +40,8 @@ Trainer::Trainer(std::shared_ptr<Network> network, const LossConfig& loss,
     : network_(network),
       executor_(network),
       loss_(loss, network->kernels()),
-      optimizer_(optimizer, network->kernels(), network->params()) {}
+      optimizer_(optimizer, network->kernels(), network->params()),
+      weight_drop_(network->params()) {}
 
 StepResult Trainer::step(const Dataset& data, const int32_t* samples, int64_t count,
                          double learning_rate, bool carry_state, bool update_diverged, int threads,
@@ -49,6 +50,8 @@ StepResult Trainer::step(const Dataset& data, const int32_t* samples, int64_t co
   executor_.set_initial_states(carry_state ? carried_ : kZeros, count);
   ParamTable& params = network_->params();
   GradientPoint point(optimizer_, params, threads);
+  WeightDrop::Scope dropped(weight_drop_, params, network_->kernels(), network_->seed(),
+                            static_cast<uint64_t>(steps_), threads);
 
   RunOptions options;
   options.threads = threads;
@@ -67,6 +70,7 @@ StepResult Trainer::step(const Dataset& data, const int32_t* samples, int64_t co
     return result;
   }
   executor_.backward(gradient);
+  dropped.finish();
   result.penalty =
       weight_penalty(params, network_->kernels(), threads) + executor_.activation_penalty();
   add_penalty_gradients(params, network_->kernels(), threads);

@@ -9,6 +9,7 @@
 #include "core/executor.h"
 #include "core/loss.h"
 #include "core/optimizer.h"
+#include "core/weight_drop.h"
 
 namespace ostinato {
 
@@ -44,6 +45,7 @@ class Trainer {
   Executor executor_;
   Loss loss_;
   Optimizer optimizer_;
+  WeightDrop weight_drop_;
   Batch batch_;
   int64_t steps_ = 0;
   StateValues carried_;

@@ -102,6 +102,9 @@ WeightRules weight_rules(const LayerConfig& config, ParamRole role) {
                                             "\" of layer \"" + config.name + "\" but received \"" +
                                             name + "\" (string)");
   }
+  if (role == ParamRole::kRecurrent) {
+    rules.drop = range_option(config, "weightDrop", 0.0, 0.0, 1.0);
+  }
   rules.max = range_option(config, constraint + ".max", 1.0, 0.0, INFINITY);
   return rules;
 }

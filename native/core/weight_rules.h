@@ -10,7 +10,8 @@
 namespace ostinato {
 
 // The rules for parameters of a role, from the options of their layer: <prefix>Regularizer.l1 and
-// .l2, <prefix>Constraint and .max, where the prefix is kernel, recurrent, bias or embeddings.
+// .l2, <prefix>Constraint and .max, where the prefix is kernel, recurrent, bias or embeddings; of
+// recurrent weights also weightDrop.
 WeightRules weight_rules(const LayerConfig& config, ParamRole role);
 
 // Sum over all parameters of l1 sum |w| + l2 sum w^2, in an order of its own: the same bits for any

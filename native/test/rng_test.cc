@@ -83,7 +83,8 @@ TEST(Random, StreamsOfUsesNeverMeet) {
       ++count;
       for (uint64_t step : {0ull, 1ull, 1ull << 38}) {
         streams.insert(dropout_stream(step, layer, part));
-        ++count;
+        streams.insert(weight_drop_stream(step, layer << 8 | part));
+        count += 2;
       }
     }
   }

@@ -27,6 +27,7 @@ const everything = {
   bidirectional: true,
   dropout: 0.5,
   variationalDropout: true,
+  weightDrop: 0.3,
   activationRegularization: 2,
   temporalActivationRegularization: 1,
 } as const;
@@ -99,6 +100,20 @@ test('activation regularisation makes outputs small, its temporal form makes the
   expect((await trained({ activationRegularization: 4 })).size).toBeLessThan(0.3 * plain.size);
   const slow = await trained({ temporalActivationRegularization: 20 });
   expect(slow.change).toBeLessThan(0.5 * plain.change);
+});
+
+test('weight drop trains the whole matrix in time, and leaves predictions alone', async () => {
+  const made = model({ weightDrop: 0.9 });
+  const plain = model();
+  expect((await made.predict(x)).data).toEqual((await plain.predict(x)).data);
+  const before = Float32Array.from(made.getWeights()['lstm.weight_hh_l0']!.data);
+  const unchanged = async (epochs: number) => {
+    await made.fit(x, y, { loss, batchSize: 6, epochs, optimizer: optimizers.sgd({}) });
+    const { data } = made.getWeights()['lstm.weight_hh_l0']!;
+    return before.filter((value, i) => value === data[i]).length / before.length;
+  };
+  expect(await unchanged(1)).toBeGreaterThan(0.6);
+  expect(await unchanged(60)).toBeLessThan(0.1);
 });
 
 test('dropout is off in prediction, evaluation and sessions', async () => {
@@ -191,6 +206,12 @@ describe('refused', () => {
       () => lstm!({ units: 1, variationalDropout: true }),
       'TypeError',
       /without dropout/,
+    ],
+    [
+      'weights that are all dropped',
+      () => lstm!({ units: 1, weightDrop: 1 }),
+      'RangeError',
+      /weightDrop/,
     ],
     ['rates of 1', () => spatialDropout1d!({ rate: 1 }), 'RangeError', /below 1/],
     ['rates that are missing', () => spatialDropout1d!({}), 'TypeError', /rate/],
