@@ -3,6 +3,8 @@ export { Model, fromConfig, load, sequential } from './model';
 export type { LoadWeightsOptions, SaveOptions, SequentialOptions } from './model';
 export { Session } from './session';
 export type { SessionOptions, StepInput } from './session';
+export { defineCell } from './cells';
+export type { Cell, CellOptions, CellStepInput, Expression, Operand, Operations } from './cells';
 export { OstinatoError } from './errors';
 export type { ErrorCode } from './errors';
 export { getThreads, info, setThreads } from './runtime';

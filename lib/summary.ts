@@ -4,7 +4,10 @@ import { shapeText } from './shapes';
 
 const count = (n: number): string => n.toLocaleString('en-US');
 
-/** Layers with their types, output shapes and parameter counts, and the total. */
+/**
+ * Layers with their types, output shapes and parameter counts, and the total; then what else there
+ * is to say of a layer.
+ */
 export function summary({ plan, description }: ModelCore): string {
   const total = description.layers.reduce((sum, { parameters }) => sum + parameters, 0);
   const rows = [
@@ -30,5 +33,9 @@ export function summary({ plan, description }: ModelCore): string {
       .trimEnd();
   const rule = '-'.repeat(widths.reduce((sum, width) => sum + width + 2, -2));
   const [head, ...body] = rows.map(line);
-  return [head!, rule, ...body, rule, line(totals)].join('\n');
+  const details = plan.layers.flatMap(({ name, layer }) => {
+    const [first, ...more] = layer.details;
+    return first === undefined ? [] : ['', `${name}: ${first}`, ...more];
+  });
+  return [head!, rule, ...body, rule, line(totals), ...details].join('\n');
 }

@@ -1,5 +1,6 @@
 /** All layers: factories, their classes' types and their options. */
 export { activation } from './activation';
+export { custom } from './custom';
 export { dense } from './dense';
 export { dropout } from './dropout';
 export { embedding } from './embedding';
@@ -16,6 +17,7 @@ export { spatialDropout1d } from './spatial-dropout1d';
 export { layerFromConfig as fromConfig } from './layer';
 
 export type { Activation, ActivationName, ActivationOptions } from './activation';
+export type { Custom, CustomOptions } from './custom';
 export type { Dense, DenseOptions } from './dense';
 export type { Dropout, DropoutOptions } from './dropout';
 export type { Embedding, EmbeddingOptions } from './embedding';

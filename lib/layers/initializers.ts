@@ -105,3 +105,22 @@ export function initializer(fallback: Initializer): Field<Initializer> {
 export function biasInitializer(fallback: Initializer): Field<Initializer | ChronoInitializer> {
   return custom((value, label) => parse(value, label, [...KINDS, 'chrono']), fallback);
 }
+
+/** An initialiser as one word, with its number: `zeros`, `uniform:0.05`. */
+export function initializerWord(given: Initializer): string {
+  const { kind, ...parts } = typeof given === 'string' ? { kind: given } : given;
+  const number =
+    Object.values(parts)[0] ?? (NUMBERS as Partial<typeof NUMBERS>)[kind as WithNumber]?.[2];
+  return number === undefined ? kind : `${kind}:${number}`;
+}
+
+/**
+ * The initialiser of a word that {@link initializerWord} gave.
+ *
+ * @throws TypeError, RangeError for anything else
+ */
+export function initializerOfWord(word: string, label: string): Initializer {
+  const [kind = '', number] = word.split(':');
+  if (number === undefined || !isNumbered(kind, KINDS)) return parse(word, label, KINDS);
+  return parse({ kind, [NUMBERS[kind][0]]: Number(number) }, label, KINDS);
+}

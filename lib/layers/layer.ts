@@ -92,6 +92,11 @@ export abstract class Layer {
     return 'linear';
   }
 
+  /** Lines about the layer for a summary, beside its row in the table. */
+  get details(): string[] {
+    return [];
+  }
+
   /** The type and all options; `JSON.stringify` and back gives an equal layer. */
   getConfig(): LayerConfig {
     const config: LayerConfig = { type: this.type };

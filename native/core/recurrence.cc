@@ -58,7 +58,11 @@ void Recurrence::plan(Workspace& workspace, const Pass& pass, bool keep_outputs)
   if (!pass.geometry->dense()) workspace.want(&gathered_, rows, units, Lifetime::kScratch);
   workspace.want(&tn_scratch_, multiply_tn_scratch(*pass.kernels, pass.threads),
                  Lifetime::kScratch);
-  workspace.want(&bias_sums_, cell.gates * units, Lifetime::kScratch);
+  const int64_t vectors = static_cast<int64_t>(weights_.vectors().size());
+  workspace.want(&bias_sums_, std::max<int64_t>(cell.gates, vectors) * units, Lifetime::kScratch);
+  if (vectors > 0) {
+    workspace.want_spread(&vector_gradients_, rows, vectors * padded(units), Lifetime::kScratch);
+  }
 }
 
 // ---- the time loop --------------------------------------------------------------------------
@@ -237,6 +241,8 @@ CellForwardArgs Recurrence::forward_args(const Pass& pass, int64_t t, int64_t fi
   }
   args.previous_ld = padded(weights_.units());
   args.next_ld = padded(weights_.units());
+  args.tape = weights_.tape();
+  args.params = weights_.packed_vectors();
   return args;
 }
 
@@ -308,6 +314,12 @@ void Recurrence::backward_step(const Pass& pass, int64_t t, int phase, const Par
     args.previous_ld = padded(weights_.units());
     args.next_ld = padded(weights_.units());
     args.dstate_ld = padded(weights_.units());
+    args.tape = weights_.tape();
+    args.params = weights_.packed_vectors();
+    if (vector_gradients_) {
+      args.param_gradients = gates_row(vector_gradients_, geometry, t, first);
+      args.param_gradients_ld = vector_gradients_.ld;
+    }
     pass.kernels->cell_backward[weights_.cell()](args);
   }
 }

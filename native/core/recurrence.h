@@ -57,7 +57,7 @@ class Recurrence {
     int64_t row_begin, row_end, panel_begin, panel_end;
   };
 
-  const CellInfo& info(const Pass& pass) const { return pass.kernels->cells[weights_.cell()]; }
+  const CellInfo& info(const Pass& pass) const { return weights_.info(*pass.kernels); }
   Split choose_split(const Pass& pass) const;
   Split split_for(const Pass& pass) const;  // the choice, or what the pass's trial asks for
   Part part_of(const Pass& pass, const Split& split, const Member& member) const;
@@ -110,6 +110,7 @@ class Recurrence {
   void prepare_initial(const Geometry& geometry);
   void gather_previous(const Pass& pass);
   TnProduct recurrent_product(const Pass& pass, const ParamTable& params);
+  void vector_gradients(const Pass& pass, const ParamTable& params);
   void weight_gradients(const Pass& pass, const ParamTable& params, const Matrix& x);
 
   // ---- from segment to segment (recurrence_checkpoints.cc) ----
@@ -137,6 +138,7 @@ class Recurrence {
   Segment block_;                     // steps of it that are worked on together
   Matrix gates_, recurrent_gates_;    // [S, G Hp]
   Matrix operand_;                    // [S, H], or [B, H] without gradients
+  Matrix vector_gradients_;           // [S, vectors Hp]: of a cell's learned vectors, of each row
   Matrix sequence_[kMaxStates];       // [N, H]; states but the first are [B, H] without gradients
   bool sequence_is_running_ = false;  // … and are overwritten from step to step
   bool windowed_[kMaxStates] = {};    // … or a sequence is [S, H], of one segment only

@@ -59,6 +59,19 @@ TnProduct Recurrence::recurrent_product(const Pass& pass, const ParamTable& para
   return product;
 }
 
+// Adds the block's share to the gradients of a cell's learned vectors: sums over its rows.
+void Recurrence::vector_gradients(const Pass& pass, const ParamTable& params) {
+  const std::vector<int>& vectors = weights_.vectors();
+  if (vectors.empty()) return;
+  const int64_t units = weights_.units();
+  std::memset(bias_sums_, 0, vectors.size() * units * sizeof(float));
+  multiply_tn(*pass.kernels, pass.threads, gates_of(vector_gradients_, block_), {},
+              weights_.vector_columns().data(), true, bias_sums_, tn_scratch_);
+  for (size_t p = 0; p < vectors.size(); ++p) {
+    pass.kernels->add(params.gradient(vectors[p]), bias_sums_ + p * units, units);
+  }
+}
+
 // Adds the block's share to the gradients of weights and biases. x: the block's rows.
 void Recurrence::weight_gradients(const Pass& pass, const ParamTable& params, const Matrix& x) {
   const Geometry& geometry = *pass.geometry;
@@ -92,6 +105,7 @@ void Recurrence::weight_gradients(const Pass& pass, const ParamTable& params, co
                 recurrent_gates_ ? sums : nullptr, tn_scratch_);
   }
   add_sums(weights_.bias_hh());
+  vector_gradients(pass, params);
 
   const int64_t t = reverse_ ? geometry.steps() - 1 : 0;  // the first in processing order
   if (geometry.dense() && block_.has(t) && !initial_zero_) {

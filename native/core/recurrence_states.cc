@@ -105,6 +105,7 @@ void Recurrence::finish_initial_gradient_of_segment() {
     args.following_ld = product_gates().ld;
     args.dstate[0] = dstate_[0].data() + first * ld;
     args.dstate_ld = ld;
+    args.tape = weights_.tape();
     pass_.kernels->cell_backward[weights_.cell()](args);
   }
 }

@@ -12,13 +12,21 @@ namespace ostinato {
 
 namespace {
 
+// The type of a layer whose cell is its option "cell".
+constexpr const char* kCustomCell = "custom";
+
 // Cells are the same on every instruction set; any table can name them. -1: no such cell.
 int find_cell(const std::string& name) {
   const Kernels& kernels = *available_kernels().back();
   for (int i = 0; i < kernels.cell_count; ++i) {
     if (name == kernels.cells[i].name) return i;
   }
-  return -1;
+  return name == kCustomCell ? kernels.cell_count : -1;  // after the others: those that run a tape
+}
+
+std::shared_ptr<const CellProgram> program_of(const LayerConfig& config) {
+  if (config.type != kCustomCell) return nullptr;
+  return std::make_shared<CellProgram>(config.text("cell", ""));
 }
 
 int64_t checkpoint_option(const LayerConfig& config) {
@@ -62,6 +70,7 @@ std::unique_ptr<Layer> make_recurrent(const LayerConfig& config) {
 Recurrent::Recurrent(const LayerConfig& config)
     : Layer(config),
       cell_(find_cell(config.type)),
+      program_(program_of(config)),
       units_(positive_option(config, "units")),
       layers_(config.integer("layers", 1)),
       bidirectional_(config.flag("bidirectional", false)),
@@ -88,7 +97,9 @@ Recurrent::Recurrent(const LayerConfig& config)
   init_ = init_options(config, info().gates);
 }
 
-const CellInfo& Recurrent::info() const { return available_kernels().back()->cells[cell_]; }
+const CellInfo& Recurrent::info() const {
+  return program_ != nullptr ? program_->info() : available_kernels().back()->cells[cell_];
+}
 
 ValueShape Recurrent::build(const ValueShape& input, ParamTable& params) {
   expect_floats(config_, input);
@@ -98,8 +109,8 @@ ValueShape Recurrent::build(const ValueShape& input, ParamTable& params) {
   for (int64_t slot = 0; slot < slots; ++slot) {
     const int64_t layer = slot / directions();
     const bool reverse = slot % directions() == 1;
-    weights_.emplace_back(cell_, layer == 0 ? input.features : output_features(), units_,
-                          use_bias_);
+    weights_.emplace_back(cell_, layer == 0 ? input.features : output_features(), units_, use_bias_,
+                          program_);
     weights_.back().declare(params, info(), config_.name + ".",
                             "_l" + std::to_string(layer) + (reverse ? "_reverse" : ""));
   }

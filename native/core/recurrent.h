@@ -12,7 +12,8 @@
 
 namespace ostinato {
 
-// Whether the type names a cell: the types of recurrent layers are the names of the cells.
+// Whether the type names a cell: the types of recurrent layers are the names of the cells, and
+// "custom" for a cell that a user has defined.
 bool is_recurrent(const std::string& type);
 
 // Options: units, layers (1), bidirectional (false), mergeMode ("concat"), goBackwards (false; only
@@ -22,7 +23,8 @@ bool is_recurrent(const std::string& type);
 // activationRegularization and temporalActivationRegularization (0; of the outputs of all steps, in
 // training: core/activation_penalty.h), variationalDropout (false: dropout with one mask for all
 // steps of a sequence), checkpointEvery (absent: never; "auto", or a number of steps: see
-// core/recurrence_segments.h).
+// core/recurrence_segments.h); of "custom": cell (the text of
+// core/expression.h).
 //
 // Parameters, PyTorch's: weight_ih_l{k}, weight_hh_l{k}, bias_ih_l{k}, bias_hh_l{k}, each with the
 // suffix _reverse for the second direction. States: the cell's, slot = layer * directions +
@@ -63,6 +65,7 @@ class Recurrent : public Layer {
   const CellInfo& info() const;
 
   int cell_;
+  std::shared_ptr<const CellProgram> program_;  // of a cell that a user has defined, else null
   int64_t units_, layers_;
   bool bidirectional_, go_backwards_, use_bias_, return_sequences_;
   MergeMode merge_mode_;

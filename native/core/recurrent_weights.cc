@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "core/parallel.h"
 
@@ -63,6 +64,10 @@ void RecurrentWeights::declare(ParamTable& params, const CellInfo& info, const s
       params.add(prefix + "weight_ih" + suffix, {gates * units_, inputs_}, ParamRole::kKernel);
   weight_hh_ =
       params.add(prefix + "weight_hh" + suffix, {gates * units_, units_}, ParamRole::kRecurrent);
+  for (size_t p = 0; program_ != nullptr && p < program_->params().size(); ++p) {
+    vectors_.push_back(
+        params.add(prefix + program_->params()[p].name + suffix, {units_}, ParamRole::kBias));
+  }
   if (!use_bias_) return;
   bias_ih_ = params.add(prefix + "bias_ih" + suffix, {gates * units_}, ParamRole::kBias);
   bias_hh_ = params.add(prefix + "bias_hh" + suffix, {gates * units_}, ParamRole::kBias);
@@ -76,6 +81,10 @@ void RecurrentWeights::initialize(ParamTable& params, const CellInfo& info,
   for (int64_t gate = 0; gate < gates; ++gate) {
     ostinato::initialize(init.recurrent, params.value(weight_hh_) + gate * units_ * units_, units_,
                          units_, units_, RandomStream(seed, stream + 1 + gate));
+  }
+  for (size_t p = 0; p < vectors_.size(); ++p) {
+    ostinato::initialize(program_->params()[p].initializer, params.value(vectors_[p]), units_, 1,
+                         units_, RandomStream(seed, stream + kMaxGates + 4 + p));
   }
   if (!use_bias_) return;
   ostinato::initialize(init.bias, params.value(bias_ih_), gates * units_, 1, units_,
@@ -104,15 +113,15 @@ void RecurrentWeights::initialize_chrono(float* bias, const RecurrentInit& init,
 
 void RecurrentWeights::make_maps(const Kernels& kernels) {
   if (!gate_maps_.empty()) return;
-  const CellInfo& info = kernels.cells[cell_];
-  for (int phase = 0; phase < info.phases; ++phase) {
-    gate_maps_.emplace_back(units_, kernels.width, info.phase_gates[phase],
-                            info.phase_gates[phase + 1]);
+  const CellInfo& cell = info(kernels);
+  for (int phase = 0; phase < cell.phases; ++phase) {
+    gate_maps_.emplace_back(units_, kernels.width, cell.phase_gates[phase],
+                            cell.phase_gates[phase + 1]);
   }
-  gate_maps_.emplace_back(units_, kernels.width, 0, info.gates);
-  for (int phase = 0; phase < info.phases; ++phase) {
-    const int64_t first = info.phase_gates[phase] * units_;
-    const int64_t last = info.phase_gates[phase + 1] * units_;
+  gate_maps_.emplace_back(units_, kernels.width, 0, cell.gates);
+  for (int phase = 0; phase < cell.phases; ++phase) {
+    const int64_t first = cell.phase_gates[phase] * units_;
+    const int64_t last = cell.phase_gates[phase + 1] * units_;
     for (int64_t i = 0; i < gate_map().size(); ++i) {
       const int32_t column = gate_map().data()[i];
       phase_columns_[phase].push_back(column >= first && column < last ? column : -1);
@@ -149,7 +158,7 @@ void RecurrentWeights::pack_recurrent_backward(const float* weight, const Kernel
 }
 
 void RecurrentWeights::pack_biases(const ParamTable& params, const Kernels& kernels) {
-  const CellInfo& info = kernels.cells[cell_];
+  const CellInfo& cell = info(kernels);
   const int64_t size = gate_map().size();
   input_bias_.reserve(size);
   recurrent_bias_.reserve(size);
@@ -159,9 +168,21 @@ void RecurrentWeights::pack_biases(const ParamTable& params, const Kernels& kern
     const int32_t column = gate_map().data()[i];
     // A split cell keeps the recurrent bias with its recurrent product. Its joined gates begin
     // their sums from the input projection, so theirs is merged too.
-    const bool apart = column >= 0 && (info.split_gates >> (column / units_) & 1) != 0;
+    const bool apart = column >= 0 && (cell.split_gates >> (column / units_) & 1) != 0;
     input_bias_.data()[i] = column < 0 ? 0.0f : apart ? ih[column] : ih[column] + hh[column];
     recurrent_bias_.data()[i] = column < 0 || !apart ? 0.0f : hh[column];
+  }
+}
+
+void RecurrentWeights::pack_vectors(const ParamTable& params) {
+  const int64_t count = static_cast<int64_t>(vectors_.size()), ld = padded(units_);
+  packed_vectors_.reserve(count * ld);
+  vector_columns_.assign(count * ld, -1);
+  std::fill_n(packed_vectors_.data(), count * ld, 0.0f);
+  for (int64_t p = 0; p < count; ++p) {
+    std::copy_n(params.value(vectors_[p]), units_, packed_vectors_.data() + p * ld);
+    std::iota(vector_columns_.begin() + p * ld, vector_columns_.begin() + p * ld + units_,
+              static_cast<int32_t>(p * units_));
   }
 }
 
@@ -170,11 +191,12 @@ void RecurrentWeights::pack(const ParamTable& params, const Kernels& kernels, in
   const float* input = params.value(weight_ih_);
   input_forward_.pack(kernels, input, inputs_, true, inputs_, gate_map().size(), gate_map().data(),
                       -1, threads);
-  for (int phase = 0; phase < kernels.cells[cell_].phases; ++phase) {
+  for (int phase = 0; phase < info(kernels).phases; ++phase) {
     pack_recurrent_forward(params.value(weight_hh_), kernels, phase, threads);
     if (has_input_panels()) pack_input_panels(input, kernels, phase, threads);
   }
   if (use_bias_) pack_biases(params, kernels);
+  if (!vectors_.empty()) pack_vectors(params);
 }
 
 bool RecurrentWeights::recurrent_in_place(const Geometry& geometry) const {
@@ -196,7 +218,7 @@ void RecurrentWeights::pack_backward(const ParamTable& params, const Kernels& ke
     input_backward_version_ = version;
   }
   if (recurrent_backward_version_ != version && !recurrent_in_place(geometry)) {
-    for (int phase = 0; phase < kernels.cells[cell_].phases; ++phase) {
+    for (int phase = 0; phase < info(kernels).phases; ++phase) {
       pack_recurrent_backward(params.value(weight_hh_), kernels, phase, threads);
     }
     recurrent_backward_version_ = version;

@@ -2,9 +2,12 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "core/cell_program.h"
 #include "core/gemm.h"
 #include "core/geometry.h"
 #include "core/init.h"
@@ -42,11 +45,18 @@ class GateMap {
 
 class RecurrentWeights {
  public:
-  // `cell` indexes the kernels' table of cells.
-  RecurrentWeights(int cell, int64_t inputs, int64_t units, bool use_bias)
-      : cell_(cell), inputs_(inputs), units_(units), use_bias_(use_bias) {}
+  // `cell` indexes the kernels' table of cells. `program`: of a cell that is not one of them, else
+  // null.
+  RecurrentWeights(int cell, int64_t inputs, int64_t units, bool use_bias,
+                   std::shared_ptr<const CellProgram> program = nullptr)
+      : cell_(cell),
+        inputs_(inputs),
+        units_(units),
+        use_bias_(use_bias),
+        program_(std::move(program)) {}
 
-  // Adds weight_ih, weight_hh, bias_ih, bias_hh as "<prefix><name>_l<layer>[_reverse]".
+  // Adds weight_ih, weight_hh, bias_ih, bias_hh, and the vectors of a cell that a user has defined,
+  // as "<prefix><name>_l<layer>[_reverse]".
   void declare(ParamTable& params, const CellInfo& info, const std::string& prefix,
                const std::string& suffix);
   void initialize(ParamTable& params, const CellInfo& info, const RecurrentInit& init,
@@ -64,6 +74,10 @@ class RecurrentWeights {
   bool input_in_place(const Geometry& geometry, const Kernels& kernels) const;
 
   int cell() const { return cell_; }
+  const CellInfo& info(const Kernels& kernels) const {
+    return program_ != nullptr ? program_->info() : kernels.cells[cell_];
+  }
+  const CellTape* tape() const { return program_ != nullptr ? &program_->tape() : nullptr; }
   int64_t inputs() const { return inputs_; }
   int64_t units() const { return units_; }
   bool use_bias() const { return use_bias_; }
@@ -71,6 +85,7 @@ class RecurrentWeights {
   int weight_hh() const { return weight_hh_; }
   int bias_ih() const { return bias_ih_; }
   int bias_hh() const { return bias_hh_; }
+  const std::vector<int>& vectors() const { return vectors_; }  // of a cell that a user has defined
 
   // Valid after `pack`, those for the backward pass after `pack_backward`.
   const PackedMatrix& input_forward() const { return input_forward_; }    // [I, G Hp]
@@ -85,6 +100,9 @@ class RecurrentWeights {
   const float* recurrent_bias() const { return use_bias_ ? recurrent_bias_.data() : nullptr; }
   const float* recurrent_forward(int phase) const { return recurrent_forward_[phase].data(); }
   const float* recurrent_backward(int phase) const { return recurrent_backward_[phase].data(); }
+  const float* packed_vectors() const { return packed_vectors_.data(); }  // [vector][Hp]
+  // Of the columns of packed vectors; -1 where a unit is padding.
+  const std::vector<int32_t>& vector_columns() const { return vector_columns_; }
   const GateMap& gate_map() const { return gate_maps_.back(); }  // all gates
   // Of a phase's gates only, but over all internal columns: the others are -1.
   const std::vector<int32_t>& phase_columns(int phase) const { return phase_columns_[phase]; }
@@ -99,17 +117,21 @@ class RecurrentWeights {
   void pack_recurrent_forward(const float* weight, const Kernels& kernels, int phase, int threads);
   void pack_recurrent_backward(const float* weight, const Kernels& kernels, int phase, int threads);
   void pack_biases(const ParamTable& params, const Kernels& kernels);
+  void pack_vectors(const ParamTable& params);
 
   int cell_;
   int64_t inputs_, units_;
   bool use_bias_;
+  std::shared_ptr<const CellProgram> program_;
   int weight_ih_ = -1, weight_hh_ = -1, bias_ih_ = -1, bias_hh_ = -1;
+  std::vector<int> vectors_;
 
   std::vector<GateMap> gate_maps_;  // of each phase, then of all gates
   std::vector<int32_t> phase_columns_[kMaxPhases];
   PackedMatrix input_forward_, input_backward_;
   uint64_t input_backward_version_ = 0, recurrent_backward_version_ = 0;
-  AlignedBuffer input_bias_, recurrent_bias_;
+  AlignedBuffer input_bias_, recurrent_bias_, packed_vectors_;
+  std::vector<int32_t> vector_columns_;
   AlignedBuffer input_panels_[kMaxPhases];
   AlignedBuffer recurrent_forward_[kMaxPhases], recurrent_backward_[kMaxPhases];
 };

@@ -5,6 +5,7 @@
 #include "kernels/kernels.h"
 
 #include "kernels/activation.inl.h"
+#include "kernels/cell_tape.inl.h"
 #include "kernels/cells/elman.h"
 #include "kernels/cells/gru.h"
 #include "kernels/cells/gru_reset_before.h"
@@ -38,12 +39,14 @@ constexpr CellInfo kCells[] = {
 #define CELL(stem, Type) cell_forward<Type>,
 constexpr void (*kCellForward[])(const CellForwardArgs&) noexcept = {
 #include "kernels/cells/cells.def"
+    tape_forward,
 };
 #undef CELL
 
 #define CELL(stem, Type) cell_backward<Type>,
 constexpr void (*kCellBackward[])(const CellBackwardArgs&) noexcept = {
 #include "kernels/cells/cells.def"
+    tape_backward,
 };
 #undef CELL
 

@@ -14,6 +14,7 @@
 
 #include <cstdint>
 
+#include "kernels/cell_tape.h"
 #include "kernels/layer_args.h"
 #include "kernels/training_args.h"
 
@@ -138,6 +139,8 @@ struct CellForwardArgs {
   const float* previous[kMaxStates];  // states before the step, [rows, Hp]; all have state_ld
   float* next[kMaxStates];            // states after the step
   int64_t previous_ld, next_ld;
+  const CellTape* tape;  // of a cell that is not compiled in, else null
+  const float* params;   // its learned vectors: [param][Hp]
 };
 
 // One time step, backward. With dG the gradients of the recurrent products of the step that
@@ -166,6 +169,10 @@ struct CellBackwardArgs {
   int64_t previous_ld, next_ld;
   float* dstate[kMaxStates];
   int64_t dstate_ld;
+  const CellTape* tape;    // as in CellForwardArgs
+  const float* params;     // [param][Hp]
+  float* param_gradients;  // out: their gradients of each row, [rows, param][Hp]
+  int64_t param_gradients_ld;
 };
 
 // ---- elementwise and row-wise kernels -------------------------------------------------------
@@ -286,6 +293,7 @@ struct Kernels {
   void (*gemm_tn)(const GemmTnArgs&) noexcept;
   int cell_count;
   const CellInfo* cells;
+  // One for each cell, then those that run a tape.
   void (*const* cell_forward)(const CellForwardArgs&) noexcept;
   void (*const* cell_backward)(const CellBackwardArgs&) noexcept;
   void (*activation)(const ActivationArgs&) noexcept;

@@ -8,6 +8,7 @@
 #include "kernels/focal.inl.h"
 #include "kernels/kernels.h"
 #include "kernels/likelihood.inl.h"
+#include "kernels/softplus.inl.h"
 #include "simd/math.h"
 #include "simd/vec.h"
 
@@ -37,14 +38,6 @@ OSTINATO_INLINE Term binary_probabilities_term(Vf p, Vf t, Vf rest) {
   const Vf q = set1(1.0f) - p;
   const Vf value = t * log(clamp_probability(p)) + rest * log(clamp_probability(q));
   return {-value, rest * clamped_log_derivative(q) - t * clamped_log_derivative(p)};
-}
-
-// ln(1 + e^x) of a sure prediction with its digits, as above.
-OSTINATO_INLINE Vf softplus(Vf x) {
-  const Vf one = set1(1.0f);
-  const Vf e = exp(-abs(x));
-  const Vf w = one + e;
-  return max(zero(), x) + (log(w) + (e - (w - one)) / w);  // x second: NaN passes
 }
 
 // The binary loss with weights of the two classes: w1 t softplus(-x) + w0 (1 - t) softplus(x).

@@ -7,6 +7,7 @@
 #include <new>
 
 #include "core/session.h"
+#include "test/defined_cells.h"
 #include "test/training_problem.h"
 
 namespace {
@@ -102,6 +103,29 @@ TEST(Allocations, NoneWithAccumulationAveragesAndAScheduleFreeMethod) {
     Trainer trainer(language_model(*available_kernels().back(), 64), language_loss(), optimizer);
     const auto step = [&] {
       trainer.step(data, samples.data(), 16, 0.01, false, false, threads, nullptr);
+    };
+    for (int i = 0; i < 2; ++i) step();
+    EXPECT_EQ(allocations_of([&] {
+                for (int i = 0; i < 4; ++i) step();
+              }),
+              0)
+        << threads << " threads";
+  }
+}
+
+TEST(Allocations, NoneInACellThatRunsATape) {
+  const Dataset data = language_data(16, 24);
+  const std::vector<int32_t> samples = all_samples(data);
+  const auto network = make_network(
+      *available_kernels().back(), {1, true, true},
+      {layer("embedding", {{"inputDim", double{kVocabulary}}, {"units", 10.0}}),
+       layer("custom",
+             {{"units", 64.0}, {"returnSequences", true}, {"cell", std::string(kEverythingText)}}),
+       layer("dense", {{"units", double{kVocabulary}}})});
+  for (const int threads : kThreads) {
+    Trainer trainer(network, language_loss(), OptimizerConfig{});
+    const auto step = [&] {
+      trainer.step(data, samples.data(), 16, 0.01, true, false, threads, nullptr);
     };
     for (int i = 0; i < 2; ++i) step();
     EXPECT_EQ(allocations_of([&] {

@@ -36,7 +36,9 @@ inline LayerConfig layer_of(const reference::RecurrentConfig& config, const Opti
                      {"useBias", config.use_bias},
                      {"returnSequences", config.return_sequences}};
   options.insert(more.begin(), more.end());
-  return layer(config.cell, std::move(options), "rnn");
+  // With the text of a cell it takes the place of the reference's.
+  const std::string type = more.count("cell") > 0 ? "custom" : config.cell;
+  return layer(type, std::move(options), "rnn");
 }
 
 // One execution of a problem by the core.

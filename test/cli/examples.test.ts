@@ -50,6 +50,14 @@ describe('examples', () => {
     expect(printed).toContain('sessions_left=0');
   });
 
+  it('custom-cell.mjs learns to add with a cell that is defined in it', async () => {
+    const printed = await example('custom-cell.mjs', '--length', '16', '--samples', '2000');
+    expect(printed).toContain("h' = (1 - t1) * h + t1 * tanh(inputs.n + t1 * recurrent.n)");
+    const [, error] = /minimalGatedUnit: parameters=2337 val_mse=([\d.]+)/.exec(printed)!;
+    // Always to answer 1 has an error of 0.167.
+    expect(Number(error)).toBeLessThan(0.02);
+  });
+
   it('syllables.mjs learns more than the most common count', async () => {
     const printed = await example('syllables.mjs', '--epochs', '2', '--words', '10000');
     const [, accuracy] = /syllables: accuracy=([\d.]+)/.exec(printed)!;

@@ -7,6 +7,7 @@ import { readFileSync, readdirSync, statSync } from 'node:fs';
 import { info } from '../../lib';
 import { ctc } from './checks/ctc';
 import { curve } from './checks/curves';
+import { definedCell } from './checks/defined-cell';
 import { dense, embedding, layerNorm } from './checks/layers';
 import { loss } from './checks/losses';
 import { glu, highway, pooling, rmsNorm } from './checks/more-layers';
@@ -20,6 +21,7 @@ type Check = (vector: Vector<never>, file: string) => Promise<void>;
 
 const CHECKS: Record<string, Check> = {
   recurrent,
+  definedCell,
   embedding,
   dense,
   layerNorm,

@@ -1,3 +1,4 @@
+import { parseCell } from '../../cells/define-cell';
 import { inspect as readHeader } from '../../safetensors';
 import { savedModel } from '../../serialize';
 import { isRecord } from '../../validate';
@@ -6,14 +7,28 @@ import { EXIT } from '../usage-error';
 
 const OWN = /^ostinato\./;
 
-/** What tells a layer from others of its type; its initialisers have done their work. */
+/**
+ * What tells a layer from others of its type; its initialisers have done their work, and a cell's
+ * equations have lines of their own.
+ */
 function optionsText(layer: Record<string, unknown>): string {
   return Object.entries(layer)
-    .filter(([key, value]) => !/^(type|name|.*Initializer)$/.test(key) && value !== false)
+    .filter(([key, value]) => !/^(type|name|cell|.*Initializer)$/.test(key) && value !== false)
     .map(([key, value]) =>
       value === true ? key : `${key} ${isRecord(value) ? JSON.stringify(value) : String(value)}`,
     )
     .join(', ');
+}
+
+/** The equations of a layer whose cell is defined in the file. */
+function cellText({ name, cell }: Record<string, unknown>): string | undefined {
+  if (typeof cell !== 'string') return undefined;
+  try {
+    const { name: cellName, equations } = parseCell(cell, 'cell');
+    return [`${String(name)}: cell ${cellName}`, ...equations.map((it) => `  ${it}`)].join('\n');
+  } catch {
+    return `${String(name)}: ${cell}`; // a damaged one: as it stands
+  }
 }
 
 /** What the metadata of the user holds, shortened: `vocab (89 characters)`. */
@@ -66,6 +81,9 @@ export async function inspect(file: string, json: boolean): Promise<number> {
   if (layers !== null) {
     const rows = layers.map((layer) => [layer['name'] as string, layer.type, optionsText(layer)]);
     output.line(`\n${table(['layer', 'type', 'options'], rows)}`);
+    for (const text of layers.map(cellText)) {
+      if (text !== undefined) output.line(`\n${text}`);
+    }
   }
   const rows = tensors.map(({ name, dtype, shape, elements }) => [
     name,

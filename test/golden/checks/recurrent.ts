@@ -1,5 +1,6 @@
 import { layers, sequential } from '../../../lib';
 import type { Layer, StatesInput } from '../../../lib';
+import { restatedElman, restatedGru, restatedLstm } from '../../helpers/cells';
 import { expectAllClose, expectClose } from '../close';
 import type { Vector } from '../vectors';
 
@@ -16,7 +17,8 @@ interface Fields {
   units: number;
 }
 
-function layerOf(fields: Fields): Layer {
+/** The library's layer, and the same one by a cell that is defined in TypeScript, if it can be. */
+function layersOf(fields: Fields): Layer[] {
   const options = {
     name: 'rnn',
     units: fields.units,
@@ -29,27 +31,37 @@ function layerOf(fields: Fields): Layer {
   };
   switch (fields.cell) {
     case 'rnn_tanh':
-      return layers.simpleRnn({ ...options, activation: 'tanh' });
+      return [
+        layers.simpleRnn({ ...options, activation: 'tanh' }),
+        layers.custom({ ...options, cell: restatedElman('tanh') }),
+      ];
     case 'rnn_relu':
-      return layers.simpleRnn({ ...options, activation: 'relu' });
+      return [
+        layers.simpleRnn({ ...options, activation: 'relu' }),
+        layers.custom({ ...options, cell: restatedElman('relu') }),
+      ];
     case 'lstm':
-      return layers.lstm(options);
+      return [layers.lstm(options), layers.custom({ ...options, cell: restatedLstm() })];
     case 'gru':
-      return layers.gru(options);
+      return [layers.gru(options), layers.custom({ ...options, cell: restatedGru() })];
     case 'gru_reset_before':
-      return layers.gru({ ...options, resetAfter: false });
+      return [layers.gru({ ...options, resetAfter: false })];
   }
 }
 
 /** Outputs, final states and all gradients of a recurrent layer. */
 export async function recurrent(vector: Vector<Fields>): Promise<void> {
+  for (const layer of layersOf(vector.fields)) await checkLayer(layer, vector);
+}
+
+async function checkLayer(layer: Layer, vector: Vector<Fields>): Promise<void> {
   const { fields } = vector;
   const states = fields.cell === 'lstm' ? ['h', 'c'] : ['h'];
   const named = (name: (state: string) => string) =>
     Object.fromEntries(states.map((state) => [state, vector.floats(name(state))]));
   const parameters = vector.names.filter((name) => /^(weight|bias)_/.test(name));
 
-  using model = sequential([layerOf(fields)]);
+  using model = sequential([layer]);
   model.setWeights(Object.fromEntries(parameters.map((p) => [`rnn.${p}`, vector.floats(p)])));
   expect(Object.keys(model.getWeights())).toHaveLength(parameters.length);
 
