@@ -145,10 +145,11 @@ export async function gradients(
         output: { data: result.output, shape: shapeOf(core.last.output, data) },
         finalState: nameStates(description, result.finalStates, data.samples),
         parameters: Object.fromEntries(
-          description.parameters.map(({ name, shape }, i) => [
-            name,
-            { data: core.native.readGradient(i), shape: [...shape] },
-          ]),
+          description.parameters.flatMap(({ name, shape, role }, i) =>
+            role === 'statistic'
+              ? []
+              : [[name, { data: core.native.readGradient(i), shape: [...shape] }]],
+          ),
         ),
         input: result.input && { data: result.input, shape: shapeOf(core.plan.input, data) },
         initialState: nameStates(description, result.initialStates, data.samples),

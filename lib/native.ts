@@ -30,7 +30,7 @@ export interface NativeParameterInfo {
   /** `<layer>.<PyTorch name>`, e.g. `lstm.weight_ih_l0`. */
   name: string;
   shape: number[];
-  role: 'kernel' | 'recurrent' | 'bias' | 'norm' | 'embedding';
+  role: 'kernel' | 'recurrent' | 'bias' | 'norm' | 'embedding' | 'statistic';
 }
 
 export interface NativeStateInfo {

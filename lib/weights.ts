@@ -123,6 +123,9 @@ export interface Tensor {
   shape: readonly number[];
 }
 
+/** PyTorch's batch norms count their batches; with a fixed momentum nothing depends on it. */
+const UNUSED_COUNT = '.num_batches_tracked';
+
 /**
  * Matches a file's tensors with the parameters.
  *
@@ -142,7 +145,7 @@ export function matchTensors<T extends Tensor>(
   const details: string[] = [];
   for (const tensor of tensors) {
     const name = mapName(map, tensor.name);
-    if (name === null) continue;
+    if (name === null || tensor.name.endsWith(UNUSED_COUNT)) continue;
     const info = parameters.find((parameter) => parameter.name === name);
     const shown = name === tensor.name ? name : `${tensor.name} (as ${name})`;
     if (info === undefined) {

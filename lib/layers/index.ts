@@ -1,5 +1,7 @@
 /** All layers: factories, their classes' types and their options. */
 export { activation } from './activation';
+export { batchNorm } from './batch-norm';
+export { conv1d, depthwiseConv1d } from './conv1d';
 export { custom } from './custom';
 export { dense } from './dense';
 export { dropout } from './dropout';
@@ -18,6 +20,8 @@ export { layerFromConfig as fromConfig } from './layer';
 
 export type { Activation, ActivationName, ActivationOptions } from './activation';
 export type { Custom, CustomOptions } from './custom';
+export type { BatchNorm, BatchNormOptions } from './batch-norm';
+export type { Conv1d, Conv1dOptions, DepthwiseConv1d, DepthwiseConv1dOptions } from './conv1d';
 export type { Dense, DenseOptions } from './dense';
 export type { Dropout, DropoutOptions } from './dropout';
 export type { Embedding, EmbeddingOptions } from './embedding';

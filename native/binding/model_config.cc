@@ -88,6 +88,8 @@ const char* role_name(ParamRole role) {
       return "norm";
     case ParamRole::kEmbedding:
       return "embedding";
+    case ParamRole::kStatistic:
+      return "statistic";
   }
   return "kernel";
 }

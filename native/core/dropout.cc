@@ -13,20 +13,6 @@ namespace {
 // What an element costs, in multiply-adds, for the choice of threads.
 constexpr int64_t kCost = 12;
 
-// The step that packed row `row` belongs to.
-int64_t step_of(const Geometry& geometry, int64_t row) {
-  int64_t low = 0, high = geometry.steps() - 1;
-  while (low < high) {
-    const int64_t middle = (low + high + 1) / 2;
-    if (geometry.offset(middle) <= row) {
-      low = middle;
-    } else {
-      high = middle - 1;
-    }
-  }
-  return low;
-}
-
 }  // namespace
 
 void drop_rows(const Pass& pass, uint64_t stream, float rate, bool timed, bool locked,
@@ -50,7 +36,7 @@ void drop_rows(const Pass& pass, uint64_t stream, float rate, bool timed, bool l
                    pass.kernels->dropout(part);
                    return;
                  }
-                 int64_t t = timed ? step_of(geometry, begin) : 0;
+                 int64_t t = timed ? geometry.step_of(begin) : 0;
                  for (int64_t row = begin; row < end; ++row) {
                    while (timed && row >= geometry.offset(t + 1)) ++t;
                    const int64_t sorted = timed ? row - geometry.offset(t) : row;

@@ -128,6 +128,10 @@ double Executor::activation_penalty() const {
   return sum;
 }
 
+void Executor::commit() {
+  for (const std::unique_ptr<LayerRun>& run : runs_) run->commit(pass_, network_->params());
+}
+
 void Executor::get_final_state(size_t index, float* destination) const {
   const StateSlot& slot = states_[index];
   runs_[slot.layer]->get_final_state(geometry_, slot.state, destination);

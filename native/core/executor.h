@@ -41,6 +41,9 @@ class Executor {
   // training.
   double activation_penalty() const;
 
+  // After a training step that counts: what its layers have measured becomes part of the model.
+  void commit();
+
   // A buffer for dy with the output's shape, part of the workspace.
   Matrix output_gradient() const { return gradients_.back(); }
 

@@ -38,4 +38,8 @@ void Geometry::assign(int64_t batch, int64_t steps, const int32_t* lengths) {
   }
 }
 
+int64_t Geometry::step_of(int64_t row) const {
+  return std::upper_bound(offset_.begin(), offset_.end(), row) - offset_.begin() - 1;
+}
+
 }  // namespace ostinato

@@ -4,6 +4,7 @@
 // n(t) = B throughout. Every layer but the recurrent ones sees only N rows.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -26,6 +27,19 @@ class Geometry {
   int64_t batch_row(int64_t sorted_row) const { return order_[sorted_row]; }
   // Packed row of (sorted row, step).
   int64_t row(int64_t sorted_row, int64_t t) const { return offset_[t] + sorted_row; }
+
+  // The step that packed row `row` belongs to.
+  int64_t step_of(int64_t row) const;
+  // fn(t, first sorted row, rows) for each step that packed rows [begin, end) have a part in.
+  template <class Fn>
+  void for_steps(int64_t begin, int64_t end, const Fn& fn) const {
+    if (begin >= end) return;
+    for (int64_t t = step_of(begin); begin < end; ++t) {
+      const int64_t stop = std::min(end, offset_[t + 1]);
+      fn(t, begin - offset_[t], stop - begin);
+      begin = stop;
+    }
+  }
 
   bool operator==(const Geometry&) const = default;
 

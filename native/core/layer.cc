@@ -1,7 +1,10 @@
 #include "core/layer.h"
 
 #include "core/activation_layer.h"
+#include "core/batch_norm.h"
+#include "core/conv1d.h"
 #include "core/dense.h"
+#include "core/depthwise_conv1d.h"
 #include "core/dropout.h"
 #include "core/embedding.h"
 #include "core/error.h"
@@ -35,6 +38,9 @@ std::unique_ptr<Layer> make_layer(const LayerConfig& config) {
   }
   if (config.type == "layerNorm") return std::make_unique<LayerNorm>(config);
   if (config.type == "lastStep") return std::make_unique<LastStep>(config);
+  if (config.type == "conv1d") return std::make_unique<Conv1d>(config);
+  if (config.type == "depthwiseConv1d") return std::make_unique<DepthwiseConv1d>(config);
+  if (config.type == "batchNorm") return std::make_unique<BatchNorm>(config);
   if (config.type == "rmsNorm") return std::make_unique<RmsNorm>(config);
   if (config.type == "glu") return std::make_unique<Glu>(config);
   if (config.type == "highway") return std::make_unique<Highway>(config);

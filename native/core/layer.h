@@ -102,6 +102,9 @@ class LayerRun {
 
   // What the last forward pass, in training, adds to the mean loss; its gradient is added to `dy`.
   virtual double penalty() const { return 0; }
+  // Called after a training step that counts (not after one that was cancelled or diverged), with
+  // the pass of that step: a layer that measures its inputs takes over what it has measured.
+  virtual void commit(const Pass&, const ParamTable&) {}
 
   // States, if the layer has any, in batch order: initial before forward, final after it,
   // [slots, B, features] without padding. `state` indexes Layer::states().

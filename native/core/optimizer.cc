@@ -85,12 +85,16 @@ void Optimizer::restore(int64_t steps, const std::vector<double>& counters) {
   averaged_ = static_cast<int64_t>(counters[4]);
 }
 
-// fn(entry, begin, end) for parts of the flat layout, shared out over threads.
+// fn(entry, begin, end) for parts of the flat layout that are trained, shared out over threads.
 template <class Fn>
 void Optimizer::for_parts(const ParamTable& params, int threads, const Fn& fn) {
-  parallel_for(
-      threads_for(kUpdateCost * size_, threads), size_, kPad,
-      [&](int64_t begin, int64_t end) { for_each_part(params.entries(), begin, end, fn); });
+  parallel_for(threads_for(kUpdateCost * size_, threads), size_, kPad,
+               [&](int64_t begin, int64_t end) {
+                 for_each_part(params.entries(), begin, end,
+                               [&](const ParamEntry& entry, int64_t from, int64_t to) {
+                                 if (entry.trained()) fn(entry, from, to);
+                               });
+               });
 }
 
 void Optimizer::begin(ParamTable& params, int threads) {
@@ -240,6 +244,15 @@ void Optimizer::average(const ParamTable& params, int threads) {
     kernels_.mix(average_.data() + from, params.values() + from, static_cast<float>(share),
                  to - from);
   });
+}
+
+void Optimizer::take_statistics(const ParamTable& params) {
+  if (config_.averaging == Averaging::kNone || averaged_ == 0) return;
+  for (const ParamEntry& entry : params.entries()) {
+    if (entry.trained()) continue;
+    std::memcpy(average_.data() + entry.offset, params.values() + entry.offset,
+                static_cast<size_t>(entry.size) * sizeof(float));
+  }
 }
 
 }  // namespace ostinato

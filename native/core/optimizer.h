@@ -54,6 +54,9 @@ class Optimizer {
   double update(ParamTable& params, double learning_rate, int threads, bool only_if_finite = false,
                 int64_t rows = 1);
 
+  // After the layers have measured: averaged parameters stand beside the newest statistics.
+  void take_statistics(const ParamTable& params);
+
   // What a run needs to be resumed is values. Slots have the parameters' flat layout.
   struct Slot {
     const char* name;

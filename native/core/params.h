@@ -11,7 +11,8 @@
 
 namespace ostinato {
 
-enum class ParamRole : uint8_t { kKernel, kRecurrent, kBias, kNorm, kEmbedding };
+// A statistic is measured by its layer: no gradient, and no optimiser touches it.
+enum class ParamRole : uint8_t { kKernel, kRecurrent, kBias, kNorm, kEmbedding, kStatistic };
 
 enum class Constraint : uint8_t { kNone, kMaxAbs, kMaxNorm, kUnitNorm, kNonNeg };
 
@@ -30,7 +31,10 @@ struct ParamEntry {
   int64_t offset = 0, size = 0;
   ParamRole role = ParamRole::kKernel;
   WeightRules rules;
-  bool decays() const { return role != ParamRole::kBias && role != ParamRole::kNorm; }
+  bool trained() const { return role != ParamRole::kStatistic; }
+  bool decays() const {
+    return role != ParamRole::kBias && role != ParamRole::kNorm && role != ParamRole::kStatistic;
+  }
 };
 
 class ParamTable {

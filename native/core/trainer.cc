@@ -81,6 +81,8 @@ StepResult Trainer::step(const Dataset& data, const int32_t* samples, int64_t co
   result.diverged = result.diverged || !std::isfinite(result.gradient_norm);
   if (result.diverged && !update_diverged) return result;
   point.leave();
+  executor_.commit();
+  optimizer_.take_statistics(params);
   if (carry_state) executor_.get_final_states(carried_);
   ++steps_;
   return result;

@@ -29,6 +29,7 @@ const char* prefix_of(ParamRole role) {
     case ParamRole::kEmbedding:
       return "embeddings";
     case ParamRole::kNorm:
+    case ParamRole::kStatistic:
       return nullptr;
   }
   return nullptr;

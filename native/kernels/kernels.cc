@@ -5,11 +5,13 @@
 #include "kernels/kernels.h"
 
 #include "kernels/activation.inl.h"
+#include "kernels/batch_norm.inl.h"
 #include "kernels/cell_tape.inl.h"
 #include "kernels/cells/elman.h"
 #include "kernels/cells/gru.h"
 #include "kernels/cells/gru_reset_before.h"
 #include "kernels/cells/lstm.h"
+#include "kernels/columns_product.inl.h"
 #include "kernels/combine.inl.h"
 #include "kernels/dropout.inl.h"
 #include "kernels/gates.inl.h"
@@ -85,6 +87,12 @@ const Kernels table = {
     .highway_grad = highway_grad,
     .maximum = maximum,
     .maximum_grad = maximum_grad,
+    .add_weighted = add_weighted,
+    .add_column_products = add_column_products,
+    .column_moments = column_moments,
+    .batch_norm = batch_norm,
+    .batch_norm_sums = batch_norm_sums,
+    .batch_norm_grad = batch_norm_grad,
     .loss = loss,
     .optimize = optimize,
     .add = add,

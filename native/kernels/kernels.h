@@ -313,6 +313,12 @@ struct Kernels {
   void (*highway_grad)(const HighwayArgs&) noexcept;
   void (*maximum)(const MaximumArgs&) noexcept;
   void (*maximum_grad)(const MaximumArgs&) noexcept;
+  void (*add_weighted)(const WeightedRowsArgs&) noexcept;
+  void (*add_column_products)(const ColumnProductsArgs&) noexcept;
+  void (*column_moments)(const ColumnMomentsArgs&) noexcept;
+  void (*batch_norm)(const BatchNormArgs&) noexcept;
+  void (*batch_norm_sums)(const BatchNormArgs&) noexcept;
+  void (*batch_norm_grad)(const BatchNormArgs&) noexcept;
   void (*loss)(const LossArgs&) noexcept;
   void (*optimize)(const OptimizerArgs&) noexcept;
   void (*add)(float* dst, const float* src, int64_t n) noexcept;  // dst += src

@@ -94,4 +94,58 @@ struct MaximumArgs {
   int64_t dx_ld;
 };
 
+// y += x * weight, column by column; weight [cols].
+struct WeightedRowsArgs {
+  int64_t rows, cols;
+  const float* x;
+  int64_t x_ld;
+  const float* weight;
+  float* y;
+  int64_t y_ld;
+};
+
+// sums[j] += sum over rows of a * b; columns [begin, end). A leading dimension may be 0: one row
+// for all.
+struct ColumnProductsArgs {
+  int64_t rows, begin, end;
+  const float* a;
+  int64_t a_ld;
+  const float* b;
+  int64_t b_ld;
+  float* sums;
+};
+
+// Mean and biased variance of each column over the rows, at least one; columns [begin, end).
+struct ColumnMomentsArgs {
+  int64_t rows, begin, end;
+  const float* x;
+  int64_t x_ld;
+  float* mean;
+  float* variance;
+};
+
+// Batch normalisation by columns. Forward: y = (x - mean) * scale + shift. Sums, of columns
+// [begin, end): sum_dy = sum over rows of dy, sum_products that of dy * (x - mean). Backward:
+// dx = scale * (dy - mean_dy - (x - mean) * slope); dx may be dy. All vectors have a value for each
+// column.
+struct BatchNormArgs {
+  int64_t rows, cols;
+  int64_t begin, end;  // of the sums
+  const float* x;
+  int64_t x_ld;
+  const float* mean;
+  const float* scale;
+  const float* shift;  // forward
+  float* y;
+  int64_t y_ld;
+  const float* dy;  // sums and backward
+  int64_t dy_ld;
+  float* sum_dy;  // sums
+  float* sum_products;
+  const float* mean_dy;  // backward
+  const float* slope;
+  float* dx;
+  int64_t dx_ld;
+};
+
 }  // namespace ostinato

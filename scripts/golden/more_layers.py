@@ -1,11 +1,12 @@
-"""Cases of the layers between recurrent ones: RMS norm, gated layers, pooling over time."""
+"""Cases of the layers between recurrent ones: RMS norm, gated layers, pooling over time,
+batch norm, convolutions."""
 
 import torch
 from torch import nn
 from torch.nn import functional
 
 from common import Case, Random, leaf
-from layers import draw_parameters, with_gradients
+from layers import ACTIVATIONS, draw_parameters, with_gradients
 
 
 def rms_norm(name: str, shape: tuple[int, ...], epsilon: float) -> Case:
@@ -61,6 +62,69 @@ def pooling(name: str, shape: tuple[int, int, int], kind: str, lengths: list[int
     return Case("pooling", name, {"pooling": kind}, tensors)
 
 
+def conv(name: str, shape: tuple[int, int, int], filters: int | None, kernel: int, dilation: int,
+         lengths: list[int], activation: str = "linear") -> Case:
+    """Causal by zeros on the left; depthwise without filters. Rows have lengths of their own."""
+    random = Random(f"conv {name}")
+    groups = shape[-1] if filters is None else 1
+    module = nn.Conv1d(shape[-1], filters or groups, kernel, dilation=dilation, groups=groups)
+    draw_parameters(module, random, 1.2 / (kernel * shape[-1] / groups) ** 0.5)
+    history = (kernel - 1) * dilation
+
+    def apply(x: torch.Tensor) -> torch.Tensor:
+        y = ACTIVATIONS[activation](module(functional.pad(x.transpose(1, 2), (history, 0))))
+        alive = torch.arange(shape[1])[None, :] < torch.tensor(lengths)[:, None]
+        return y.transpose(1, 2) * alive[:, :, None]
+
+    tensors = with_gradients(module, "x", random.normal(*shape), apply, random)
+    tensors["lengths"] = torch.tensor(lengths, dtype=torch.int32)
+    description = {"filters": filters, "kernelSize": kernel, "dilation": dilation,
+                   "activation": activation}
+    return Case("conv1d", name, description, tensors)
+
+
+def batch_norm(name: str, shape: tuple[int, ...], features: int, epsilon: float,
+               momentum: float, lengths: list[int] | None) -> Case:
+    """Steps of SGD through a linear layer and a batch norm over the rows that there are; then the
+    outputs and gradients of inference. momentum is Keras' (PyTorch's is 1 - momentum)."""
+    random = Random(f"batch norm {name}")
+    linear = nn.Linear(shape[-1], features)
+    norm = nn.BatchNorm1d(features, eps=epsilon, momentum=1 - momentum)
+    draw_parameters(nn.ModuleList([linear, norm]), random, 0.5, mean=0.3)
+    module = nn.Sequential(linear, norm)
+    # Copies: what PyTorch updates in place must not reach into the file.
+    before = {name: value.detach().clone() for name, value in module.named_parameters()}
+    x = random.normal(*shape, mean=1.0)
+    target = random.normal(*shape[:-1], features)
+    alive = torch.ones(shape[:-1], dtype=torch.bool) if lengths is None else (
+        torch.arange(shape[1])[None, :] < torch.tensor(lengths)[:, None])
+    optimizer = torch.optim.SGD(module.parameters(), lr=0.1)
+    losses = []
+    for _ in range(3):
+        optimizer.zero_grad()
+        loss = functional.mse_loss(module(x[alive]), target[alive])
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    after = {name: value.detach().clone() for name, value in module.named_parameters()}
+    statistics = {"running_mean": norm.running_mean.clone(), "running_var": norm.running_var.clone()}
+    module.eval()
+    optimizer.zero_grad()
+    given = leaf(x)
+    rows = module(given[alive])
+    y = torch.zeros(*shape[:-1], features)
+    y[alive] = rows
+    dy = random.normal(*y.shape)
+    (y * dy).sum().backward()
+    tensors = {"x": x, "target": target, **{f"before.{k}": v for k, v in before.items()},
+               "losses": torch.tensor(losses), **{f"after.{k}": v for k, v in after.items()},
+               **statistics, "y": y, "dy": dy, "grad.x": given.grad,
+               **{f"grad.{k}": v.grad for k, v in module.named_parameters()}}
+    if lengths is not None:
+        tensors["lengths"] = torch.tensor(lengths, dtype=torch.int32)
+    return Case("batchNorm", name, {"epsilon": epsilon, "momentum": momentum}, tensors)
+
+
 def build() -> list[Case]:
     return [
         rms_norm("rows", (5, 17), epsilon=1e-6),
@@ -73,4 +137,11 @@ def build() -> list[Case]:
         pooling("average", (4, 5, 17), "average", [3, 5, 0, 1]),
         pooling("average-full", (2, 3, 4), "average", [3, 3]),
         pooling("max", (4, 5, 17), "max", [3, 5, 0, 1]),
+        conv("dense", (3, 7, 5), 6, 3, 1, [7, 2, 4]),
+        conv("dense-dilated", (2, 9, 17), 3, 3, 2, [9, 5], "tanh"),
+        conv("dense-one-tap", (2, 3, 4), 5, 1, 1, [3, 3]),
+        conv("depthwise", (3, 7, 18), None, 4, 1, [7, 0, 3]),
+        batch_norm("rows", (7, 5), 9, 1e-3, 0.99, None),
+        batch_norm("ragged", (4, 6, 3), 17, 1e-5, 0.5, [6, 0, 2, 5]),
+        conv("depthwise-dilated", (2, 9, 5), None, 3, 3, [6, 9], "silu"),
     ]

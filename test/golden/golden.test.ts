@@ -10,7 +10,7 @@ import { curve } from './checks/curves';
 import { definedCell } from './checks/defined-cell';
 import { dense, embedding, layerNorm } from './checks/layers';
 import { loss } from './checks/losses';
-import { glu, highway, pooling, rmsNorm } from './checks/more-layers';
+import { batchNorm, conv1d, glu, highway, pooling, rmsNorm } from './checks/more-layers';
 import { clipping, optimizer } from './checks/optimizers';
 import { recurrent } from './checks/recurrent';
 import { schedule } from './checks/schedules';
@@ -29,6 +29,8 @@ const CHECKS: Record<string, Check> = {
   glu,
   highway,
   pooling,
+  conv1d,
+  batchNorm,
   loss,
   ctc,
   optimizer,

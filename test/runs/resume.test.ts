@@ -86,6 +86,22 @@ const CASES: Record<string, Case> = {
       }),
     }),
   },
+  'running statistics of a batch norm, a schedule-free method, averages': {
+    model: () =>
+      sequential([
+        layers.conv1d({ filters: 4, kernelSize: 2, inputFeatures: 3 }),
+        layers.batchNorm({ momentum: 0.8 }),
+        layers.globalAveragePooling1d(),
+        layers.dense({ units: 2 }),
+      ]),
+    data: () => [x, y],
+    options: () => ({
+      loss,
+      epochs: 2,
+      batchSize: 6,
+      optimizer: optimizers.scheduleFreeAdamw({ averaging: { kind: 'ema', decay: 0.9 } }),
+    }),
+  },
   'a stream, plain sgd': {
     model: () => regressionModel(),
     data: () => [batches],

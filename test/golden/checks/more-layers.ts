@@ -1,6 +1,6 @@
 /** The layers that stand between recurrent ones. */
-import { layers, sequential } from '../../../lib';
-import { expectClose } from '../close';
+import { layers, optimizers, sequential } from '../../../lib';
+import { expectAllClose, expectClose } from '../close';
 import type { Vector } from '../vectors';
 import { rowLayer } from './layers';
 
@@ -43,4 +43,109 @@ export async function pooling(vector: Vector<{ pooling: 'average' | 'max' }>): P
   const result = await model.gradients(x, null, { lengths, outputGradient });
   expectClose(result.output, y, 'y of gradients()');
   expectClose(result.input, vector.floats('grad.x'), 'grad.x');
+}
+
+interface ConvFields {
+  filters: number | null;
+  kernelSize: number;
+  dilation: number;
+  activation: 'linear' | 'tanh' | 'silu';
+}
+
+/** Causal convolutions of ragged rows, dense and depthwise, at once and step by step. */
+export async function conv1d(vector: Vector<ConvFields>): Promise<void> {
+  const { filters, ...rest } = vector.fields;
+  const x = vector.floats('x');
+  const [batch, steps, features] = x.shape as [number, number, number];
+  const options = { name: 'conv', inputFeatures: features, ...pick(rest) };
+  using model = sequential([
+    filters === null ? layers.depthwiseConv1d(options) : layers.conv1d({ ...options, filters }),
+  ]);
+  const parameters = ['weight', 'bias'];
+  model.setWeights(Object.fromEntries(parameters.map((p) => [`conv.${p}`, vector.floats(p)])));
+  const lengths = vector.integers('lengths').data;
+  const y = vector.floats('y');
+  expectClose(await model.predict(x, { lengths }), y, 'y');
+  const outputGradient = vector.floats('dy');
+  const result = await model.gradients(x, null, { lengths, outputGradient });
+  expectClose(result.output, y, 'y of gradients()');
+  expectClose(result.input, vector.floats('grad.x'), 'grad.x');
+  for (const p of parameters) {
+    expectClose(result.parameters[`conv.${p}`], vector.floats(`grad.${p}`), `grad.${p}`);
+  }
+  using session = model.session({ streams: batch });
+  const width = y.shape[2]!;
+  for (let t = 0; t < steps; t++) {
+    const rows = Array.from({ length: batch }, (_value, b) => [
+      ...x.data.subarray((b * steps + t) * features, (b * steps + t + 1) * features),
+    ]);
+    const out = session.stepSync(Float32Array.from(rows.flat()));
+    lengths.forEach((length, b) => {
+      if (t >= length) return;
+      const at = (b * steps + t) * width;
+      const golden = { data: y.data.subarray(at, at + width) };
+      expectClose({ data: out.subarray(b * width, (b + 1) * width) }, golden, `step ${t} of ${b}`);
+    });
+  }
+}
+
+/** The options of a convolution among the fields of a case. */
+function pick({ kernelSize, dilation, activation }: Omit<ConvFields, 'filters'>) {
+  return { kernelSize, dilation, activation };
+}
+
+/** Names of a linear module and a batch norm, and what they are called here. */
+const MODULES = { '0': 'linear', '1': 'norm' } as const;
+
+/**
+ * Training by SGD through a batch norm, its running statistics, and inference by them. What is ragged
+ * has a convolution of one step for the linear module: that brings a time axis.
+ */
+export async function batchNorm(
+  vector: Vector<{ epsilon: number; momentum: number }>,
+): Promise<void> {
+  const { epsilon, momentum } = vector.fields;
+  const [x, target] = [vector.floats('x'), vector.floats('target')];
+  const timed = x.shape.length === 3;
+  const size = { name: 'linear', inputFeatures: x.shape.at(-1)! };
+  const units = target.shape.at(-1)!;
+  using model = sequential([
+    timed
+      ? layers.conv1d({ ...size, filters: units, kernelSize: 1 })
+      : layers.dense({ ...size, units }),
+    layers.batchNorm({ name: 'norm', epsilon, momentum }),
+  ]);
+  const named = (prefix: string) =>
+    Object.fromEntries(
+      Object.entries(MODULES).flatMap(([module, name]) =>
+        ['weight', 'bias'].map((parameter) => {
+          const tensor = vector.floats(`${prefix}.${module}.${parameter}`);
+          const kernel = timed && tensor.shape.length === 2;
+          const shape = kernel ? [...tensor.shape, 1] : tensor.shape;
+          return [`${name}.${parameter}`, { ...tensor, shape }];
+        }),
+      ),
+    );
+  model.setWeights(named('before'));
+  const lengths = timed ? { lengths: vector.integers('lengths').data } : {};
+  const { loss } = await model.fit(x, target, {
+    ...lengths,
+    epochs: 3,
+    batchSize: x.shape[0]!,
+    loss: 'meanSquaredError',
+    optimizer: optimizers.sgd({ learningRate: 0.1 }),
+  });
+  expectClose({ data: loss }, vector.floats('losses'), 'losses');
+  const statistics = {
+    'norm.running_mean': vector.floats('running_mean'),
+    'norm.running_var': vector.floats('running_var'),
+  };
+  expectAllClose(model.getWeights(), { ...named('after'), ...statistics }, 'after');
+  const y = vector.floats('y');
+  expectClose(await model.predict(x, lengths), y, 'y');
+  const outputGradient = vector.floats('dy');
+  const result = await model.gradients(x, null, { ...lengths, outputGradient });
+  expectClose(result.output, y, 'y of gradients()');
+  expectClose(result.input, vector.floats('grad.x'), 'grad.x');
+  expectAllClose(result.parameters, named('grad'), 'grad');
 }
