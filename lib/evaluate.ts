@@ -4,11 +4,12 @@ import type { BatchStream } from './data/batches';
 import { openData, readSource } from './data/source';
 import type { OpenData, Source } from './data/source';
 import { wrongKind, wrongValue } from './errors';
-import type { LossName, LossOptions, Loss } from './losses';
-import { resolveLoss } from './losses';
-import { addTotals, noTotals, resolveMetrics, scores } from './metrics';
-import type { Metric, MetricName, MetricOptions, Scores, Totals } from './metrics';
+import type { LossByOutput, LossName, LossOptions } from './losses';
+import { addTotals } from './metrics';
+import type { MetricsOption, Scores, Totals } from './metrics';
 import type { ModelCore } from './model-core';
+import { Scoring, resolveModelLoss } from './model-loss';
+import type { ModelLoss } from './model-loss';
 import type { NativeBatches } from './native';
 import { scoreSamples } from './scoring/pass';
 import type { CarriedStates } from './scoring/pass';
@@ -24,11 +25,13 @@ export const MAX_BATCHES = 1024;
 /** Options of `model.evaluate`. */
 export interface EvaluateOptions {
   /** Default: that of the last `fit`. */
-  loss?: LossName | LossOptions;
+  loss?: LossName | LossOptions | LossByOutput;
+  /** Of several outputs, as in `fit`. Default: all 1. */
+  lossWeights?: Record<string, number>;
   /** Default: as the last layer says. */
   fromLogits?: boolean;
   /** Default: none. */
-  metrics?: readonly (MetricName | MetricOptions)[];
+  metrics?: MetricsOption;
   /** Samples that are evaluated together. Default 32. */
   batchSize?: number;
   /** Steps of each sample that count: [batch]. */
@@ -47,6 +50,7 @@ export interface EvaluateOptions {
 
 const schema = {
   loss: anything(),
+  lossWeights: anything(),
   fromLogits: optional(flag(true)),
   metrics: anything(),
   batchSize: optional(integer(1, 2 ** 24)),
@@ -60,18 +64,18 @@ const schema = {
 
 /** What a pass over data needs to know. */
 export interface PassOptions {
-  loss: Loss;
+  loss: ModelLoss;
   batchSize: number;
   carryState: boolean;
   signal: AbortSignal | undefined;
   threads: number;
   /** What is reported beside the loss. */
-  metrics: readonly Metric[];
+  scoring: Scoring;
 }
 
 /** One pass over data: its sums, and the metrics that need predictions. */
 class Evaluation {
-  readonly totals: Totals = noTotals();
+  readonly totals: Totals;
   readonly #scorers: { name: string; scorer: Scorer }[];
   readonly #carried: CarriedStates = { states: null };
 
@@ -79,9 +83,11 @@ class Evaluation {
     readonly core: ModelCore,
     readonly options: PassOptions,
   ) {
-    this.#scorers = options.metrics.flatMap(({ name, scorer }) =>
-      scorer === undefined ? [] : [{ name, scorer: scorer() }],
-    );
+    this.totals = options.scoring.zeros();
+    this.#scorers = options.scoring.comparing.map(({ name, scorer }) => ({
+      name,
+      scorer: scorer!(),
+    }));
   }
 
   /** Whether data must be opened with its targets kept. */
@@ -97,15 +103,10 @@ class Evaluation {
   }
 
   scores(): Scores {
-    const all = scores(this.totals, this.options.metrics);
+    const all = this.options.scoring.scores(this.totals);
     for (const { name, scorer } of this.#scorers) all[name] = scorer.result();
     return all;
   }
-}
-
-/** Whether any of the metrics needs predictions beside their targets. */
-export function comparePredictions(metrics: readonly Metric[]): boolean {
-  return metrics.some(({ scorer }) => scorer !== undefined);
 }
 
 /** The batches from `from` on, at most {@link MAX_BATCHES}; `at` is the first one's first sample. */
@@ -125,7 +126,7 @@ async function addLosses(
   core: ModelCore,
   data: OpenData,
   order: Int32Array,
-  { loss, batchSize, carryState, signal, threads }: PassOptions,
+  { loss, scoring, batchSize, carryState, signal, threads }: PassOptions,
   first: boolean,
   totals: Totals,
 ): Promise<void> {
@@ -142,7 +143,7 @@ async function addLosses(
         threads,
       }),
     );
-    addTotals(totals, result);
+    addTotals(totals, scoring.totals(result.outputs, result.penalty));
     for (let i = from; i < from + result.batches; i++) at += batches.sizes[i]!;
     from += result.batches;
   }
@@ -196,7 +197,7 @@ export async function evaluateSource(
   options: PassOptions,
 ): Promise<Scores> {
   if (source.kind === 'stream') return evaluateStream(core, source.stream, { ...options });
-  const keep = comparePredictions(options.metrics);
+  const keep = options.scoring.comparing.length > 0;
   const data = openData(core, source, options.loss.targets, keep);
   try {
     const lanes = data.lanes;
@@ -216,13 +217,15 @@ export async function evaluate(core: ModelCore, args: readonly unknown[]): Promi
   if (args.length > (bare ? 2 : 3)) throw wrongKind('nothing', 'the last argument', args.at(-1));
   const options = parseOptions('model.evaluate', bare ? second : args[2], schema);
   const loss =
-    options.loss === undefined && options.fromLogits === undefined
+    options.loss === undefined &&
+    options.fromLogits === undefined &&
+    options.lossWeights === undefined
       ? core.training?.loss
-      : resolveLoss(options.loss, options.fromLogits, core.last);
+      : resolveModelLoss(core, options.loss, options.fromLogits, options.lossWeights);
   if (loss === undefined) {
     throw wrongKind('a loss', 'model.evaluate.loss', undefined, 'the model was not trained yet');
   }
-  const metrics = resolveMetrics(options.metrics, loss, core.last.output.features);
+  const scoring = new Scoring(core, loss, options.metrics);
   const source = readSource(x, bare ? undefined : second, options);
   return core.evaluating(() =>
     evaluateSource(core, source, {
@@ -231,7 +234,7 @@ export async function evaluate(core: ModelCore, args: readonly unknown[]): Promi
       carryState: options.stateful ?? false,
       signal: options.signal,
       threads: core.threads(options.threads),
-      metrics,
+      scoring,
     }),
   );
 }

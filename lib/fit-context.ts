@@ -8,7 +8,7 @@ import { OstinatoError, guardNative } from './errors';
 import type { EpochEvent, History } from './fit';
 import type { Model } from './model';
 import type { ModelCore } from './model-core';
-import { noTotals } from './metrics';
+import type { Scoring } from './model-loss';
 import { checkText } from './validate';
 import type { Weights } from './weights';
 
@@ -27,8 +27,8 @@ export interface ContextOptions {
 }
 
 /** The beginning of an epoch. */
-export function startOfEpoch(epoch: number): Position {
-  return { epoch, batch: 0, totals: noTotals(), seconds: 0, learningRate: 0 };
+export function startOfEpoch(epoch: number, scoring: Scoring): Position {
+  return { epoch, batch: 0, totals: scoring.zeros(), seconds: 0, learningRate: 0 };
 }
 
 export class RunContext implements FitContext {

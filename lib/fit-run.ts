@@ -8,9 +8,10 @@ import type { OpenData } from './data/source';
 import { OstinatoError, wrongValue } from './errors';
 import { MAX_BATCHES, SLICE_MS, nextBatches } from './evaluate';
 import type { RunContext } from './fit-context';
-import { addTotals, scores } from './metrics';
-import type { Metric, Scores, Totals } from './metrics';
+import { addTotals } from './metrics';
+import type { Scores, Totals } from './metrics';
 import type { ModelCore, Training } from './model-core';
+import type { Scoring } from './model-loss';
 import type { NativeBatches, NativeTrainResult } from './native';
 
 /** What `onBatch` is told after each step; of the metrics those that do not need predictions. */
@@ -34,13 +35,26 @@ export interface BatchEvent extends Scores {
 /** What a whole training run needs to know. */
 export interface RunOptions {
   training: Training;
-  metrics: readonly Metric[];
+  scoring: Scoring;
   carryState: boolean;
   divergence: 'stop' | 'skip' | 'continue';
   signal: AbortSignal | undefined;
   threads: number;
   callbacks: CallbackList;
   context: RunContext;
+}
+
+/** The sums of one step of a slice, by output. */
+function sumsOfStep(
+  result: NativeTrainResult,
+  step: number,
+  outputs: number,
+): Omit<Totals, 'penaltySum'>[] {
+  return Array.from({ length: outputs }, (_value, i) => {
+    const at = step * outputs + i;
+    const count = result.counts[at]!;
+    return { lossSum: result.outputLosses[at]! * count, count, correct: result.correct[at]! };
+  });
 }
 
 /** Steps of the first slice: few, until it is known how long a step takes. */
@@ -142,16 +156,11 @@ export class FitRun {
   }
 
   async #report(result: NativeTrainResult, rates: Float64Array, position: Position): Promise<void> {
-    const { training, metrics, callbacks, context, divergence } = this.#options;
+    const { training, scoring, callbacks, context, divergence } = this.#options;
     for (let i = 0; i < result.steps; i++) {
       const loss = result.losses[i]!;
-      const rows = result.counts[i]!;
-      const totals: Totals = {
-        lossSum: loss * rows,
-        penaltySum: result.penalties[i]! * rows,
-        count: rows,
-        correct: result.correct[i]!,
-      };
+      const sums = sumsOfStep(result, i, training.loss.outputs.length);
+      const totals = scoring.totals(sums, result.penalties[i]!);
       const batch = position.batch++;
       const step = Math.floor(training.steps++ / training.optimizer.native.accumulateSteps);
       position.learningRate = rates[i]!;
@@ -164,8 +173,8 @@ export class FitRun {
         step,
         learningRate: rates[i]!,
         gradientNorm: result.gradientNorms[i]!,
-        rows,
-        ...scores(totals, metrics),
+        rows: totals.count,
+        ...scoring.scores(totals),
       };
       await callbacks.batchEnd(event);
     }

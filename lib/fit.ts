@@ -8,18 +8,19 @@ import { isBatchStream, range } from './data/batches';
 import { openData, readSource, readValidation } from './data/source';
 import type { Source } from './data/source';
 import { guardNative, wrongKind } from './errors';
-import { comparePredictions, evaluateSamples, evaluateSource } from './evaluate';
+import { evaluateSamples, evaluateSource } from './evaluate';
 import type { PassOptions } from './evaluate';
 import { RunContext, startOfEpoch } from './fit-context';
 import { FitRun } from './fit-run';
 import type { BatchEvent } from './fit-run';
 import { splitIdentity, useSamples } from './fit-split';
-import { isSameLoss, resolveLoss } from './losses';
-import type { Loss, LossName, LossOptions } from './losses';
-import { resolveMetrics, scoreNames, scores, validationName } from './metrics';
-import type { Metric, MetricName, MetricOptions, Scores } from './metrics';
+import type { LossByOutput, LossName, LossOptions } from './losses';
+import { validationName } from './metrics';
+import type { MetricsOption, Scores } from './metrics';
 import type { Model } from './model';
 import type { ModelCore, Training } from './model-core';
+import { Scoring, isSameModelLoss, resolveModelLoss } from './model-loss';
+import type { ModelLoss } from './model-loss';
 import { nativeOptimizer, resolveOptimizer } from './optimizers';
 import type { Optimizer, OptimizerName } from './optimizers';
 import { monitoring, startOf } from './plateau';
@@ -73,8 +74,10 @@ export interface History {
 
 /** Options of `model.fit`. */
 export interface FitOptions {
-  /** Required. */
-  loss: LossName | LossOptions;
+  /** Required. With several outputs: one loss for all of them, or `{ output: loss }`. */
+  loss: LossName | LossOptions | LossByOutput;
+  /** With several outputs: what the loss of each is multiplied by in the total. Default: all 1. */
+  lossWeights?: Record<string, number>;
   /**
    * Whether the output is logits, to which the loss applies softmax or sigmoid itself. Default: as
    * the last layer says; a value that contradicts it is an error.
@@ -90,9 +93,10 @@ export interface FitOptions {
   batchSize?: number;
   /**
    * What is reported beside the loss: names, or objects with options. Metrics that need predictions
-   * are those of the validation alone. Default none.
+   * are those of the validation alone. With several outputs: for each that has them, or
+   * `{ output: metrics }`. Default none.
    */
-  metrics?: readonly (MetricName | MetricOptions)[];
+  metrics?: MetricsOption;
   /** Data to evaluate after each epoch: [x, y], { x, y, … }, windows, or a stream. */
   validationData?: unknown;
   /** Or: hold out this share of the samples, the last ones. Default 0. */
@@ -146,6 +150,7 @@ const MAX_EPOCHS = 2 ** 31;
 
 const schema = {
   loss: anything(),
+  lossWeights: anything(),
   fromLogits: optional(flag(true)),
   optimizer: anything(),
   epochs: integer(1, MAX_EPOCHS, 1),
@@ -172,10 +177,10 @@ const schema = {
 type Options = ReturnType<typeof parseOptions<typeof schema>>;
 
 /** Makes the core's trainer, or goes on with the last one when the optimiser is the same. */
-function configure(core: ModelCore, loss: Loss, given: unknown): Training {
+function configure(core: ModelCore, loss: ModelLoss, given: unknown): Training {
   const before = core.training;
   const same = before !== undefined && before.given === given;
-  if (same && isSameLoss(before.loss, loss)) {
+  if (same && isSameModelLoss(before.loss, loss)) {
     before.loss = loss;
     return before;
   }
@@ -216,15 +221,15 @@ async function run(
   model: Model,
   source: Source,
   validation: Source | undefined,
-  loss: Loss,
-  metrics: Metric[],
+  loss: ModelLoss,
+  scoring: Scoring,
   options: Options,
 ): Promise<History> {
   const { signal, epochs, initialEpoch, resume } = options;
   const threads = core.threads(options.threads);
   const seed = options.seed ?? core.plan.seed;
   // Samples that are held out are among those of the source.
-  const keep = validation === undefined && comparePredictions(metrics);
+  const keep = validation === undefined && scoring.comparing.length > 0;
   const opened = source.kind === 'stream' ? undefined : openData(core, source, loss.targets, keep);
   const callbacks = callbackList(core, options);
   try {
@@ -235,7 +240,7 @@ async function run(
       ...identityOf(core, resolveOptimizer(given), loss),
       data: source.kind,
       ...splitIdentity(split, seed),
-      metrics: metrics.map(({ identity: own }) => own),
+      metrics: scoring.identity,
     };
     if (checkpoint !== undefined) {
       checkIdentity(checkpoint.file, identity, checkpoint.path);
@@ -246,7 +251,7 @@ async function run(
     const carryState = split?.carryState ?? options.stateful ?? false;
     const validates =
       validation !== undefined || (split !== undefined && split.trainSamples < split.data.samples);
-    const names = scoreNames(metrics, validates);
+    const names = scoring.names(validates);
     const history = saved?.history ?? { epoch: [], loss: [], learningRate: [], seconds: [] };
     const context = new RunContext({
       core,
@@ -257,13 +262,13 @@ async function run(
       batches: split && Math.ceil(split.trainSamples / split.batchSize),
       scores: names,
       history,
-      position: saved?.position ?? startOfEpoch(initialEpoch),
+      position: saved?.position ?? startOfEpoch(initialEpoch, scoring),
       resumed: saved !== undefined,
     });
     callbacks.context = context;
     const fitRun = new FitRun(core, {
       training,
-      metrics,
+      scoring,
       carryState,
       divergence: options.onDivergence,
       signal,
@@ -277,7 +282,7 @@ async function run(
       carryState: false,
       signal,
       threads,
-      metrics,
+      scoring,
     };
     const validate = async () => {
       if (validation !== undefined) return evaluateSource(core, validation, pass);
@@ -307,13 +312,13 @@ async function run(
       const validated = await validate();
       const { learningRate } = position;
       const event = withValidation(
-        { epoch, ...scores(position.totals, metrics), learningRate, seconds: context.seconds },
+        { epoch, ...scoring.scores(position.totals), learningRate, seconds: context.seconds },
         validated,
       );
       record(history, event);
       observe(event);
       await context.epochEnd(event);
-      context.position = startOfEpoch(epoch + 1);
+      context.position = startOfEpoch(epoch + 1, scoring);
       // An epoch that was cut short has been saved where it was left.
       if (whole) await context.safePoint();
     }
@@ -337,8 +342,8 @@ export async function fit(
   const bare = isBatchStream(x) || readSource.takesNoTargets(x);
   if (args.length > (bare ? 2 : 3)) throw wrongKind('nothing', 'the last argument', args.at(-1));
   const options = parseOptions('model.fit', bare ? second : args[2], schema);
-  const loss = resolveLoss(options.loss, options.fromLogits, core.last);
-  const metrics = resolveMetrics(options.metrics, loss, core.last.output.features);
+  const loss = resolveModelLoss(core, options.loss, options.fromLogits, options.lossWeights);
+  const scoring = new Scoring(core, loss, options.metrics);
   const source = readSource(x, bare ? undefined : second, options);
   if (options.validationData !== undefined && options.validationSplit > 0) {
     throw wrongKind(
@@ -365,10 +370,10 @@ export async function fit(
   }
   const validation =
     options.validationData === undefined ? undefined : readValidation(options.validationData);
-  scoreNames(metrics, validation !== undefined || options.validationSplit > 0);
+  scoring.names(validation !== undefined || options.validationSplit > 0);
   options.signal?.throwIfAborted();
   return core.exclusive('fit()', () => {
     core.stopRequested = false;
-    return run(core, model, source, validation, loss, metrics, options);
+    return run(core, model, source, validation, loss, scoring, options);
   });
 }

@@ -2,10 +2,12 @@
 import type { NDArray } from './data/arrays';
 import { range } from './data/batches';
 import { openData } from './data/source';
+import type { OpenData } from './data/source';
 import { wrongKind } from './errors';
-import { resolveLoss } from './losses';
-import type { Loss, LossName, LossOptions, LossTargets } from './losses';
+import type { LossByOutput, LossName, LossOptions, LossTargets } from './losses';
 import type { ModelCore } from './model-core';
+import { resolveModelLoss } from './model-loss';
+import type { ModelLoss } from './model-loss';
 import type { NativeStates } from './native';
 import { outputSize, shapeOf } from './predict';
 import { nameStates, orderStates } from './states';
@@ -32,7 +34,9 @@ interface CommonOptions {
 /** Options of `model.gradients` with a loss. */
 export interface GradientOptions extends CommonOptions {
   /** Required. */
-  loss: LossName | LossOptions;
+  loss: LossName | LossOptions | LossByOutput;
+  /** See `FitOptions.lossWeights`. */
+  lossWeights?: Record<string, number>;
   /** See `FitOptions.fromLogits`. */
   fromLogits?: boolean;
   /** See `FitOptions.mask`. */
@@ -62,12 +66,17 @@ export interface Gradients<LossValue extends number | null = number> {
   parameters: Record<string, NDArray>;
   /** Gradient of the input, [batch, time, features]; null for token ids. */
   input: NDArray | null;
+  /** With several outputs: all of them by name; `output` is the first. */
+  outputs?: Record<string, NDArray>;
+  /** With several inputs: the gradients of all of them by name; `input` is that of the first. */
+  inputs?: Record<string, NDArray | null>;
   /** Gradients of the initial states by layer and state, [slots, batch, features]. */
   initialState: States;
 }
 
 const schema = {
   loss: anything(),
+  lossWeights: anything(),
   fromLogits: optional(flag(true)),
   outputGradient: anything(),
   stateGradients: anything(),
@@ -83,31 +92,59 @@ type Options = ReturnType<typeof parseOptions<typeof schema>>;
 
 /** What is differentiated beside the final states: a loss, or the output itself. */
 interface Objective {
-  loss: Loss | undefined;
+  loss: ModelLoss | undefined;
   /** Targets of the loss, or the gradient of the output: the data carries both alike. */
   y: unknown;
-  targets: LossTargets | undefined;
+  targets: LossTargets[] | undefined;
 }
 
 function readObjective(core: ModelCore, y: unknown, options: Options): Objective {
   const { outputGradient, stateGradients } = options;
   const upstream = outputGradient !== undefined || stateGradients !== undefined;
   if (options.loss !== undefined || !upstream) {
-    const loss = resolveLoss(options.loss, options.fromLogits, core.last);
+    const loss = resolveModelLoss(core, options.loss, options.fromLogits, options.lossWeights);
     if (outputGradient !== undefined) {
       throw wrongKind('nothing beside a loss', 'model.gradients.outputGradient', outputGradient);
     }
     return { loss, y, targets: loss.targets };
   }
   if (y !== undefined && y !== null) throw wrongKind('null without a loss', 'y', y);
-  for (const name of ['fromLogits', 'mask', 'sampleWeights'] as const) {
+  for (const name of ['lossWeights', 'fromLogits', 'mask', 'sampleWeights'] as const) {
     if (options[name] !== undefined) {
       throw wrongKind('nothing without a loss', `model.gradients.${name}`, options[name]);
     }
   }
+  const { outputs } = core.plan;
+  const several = outputs.length > 1;
   const targets =
-    outputGradient === undefined ? undefined : { labels: false, name: 'outputGradient' };
+    outputGradient === undefined
+      ? undefined
+      : outputs.map(({ name }) => ({
+          labels: false,
+          name: several ? `outputGradient.${name}` : 'outputGradient',
+          optional: several,
+        }));
   return { loss: undefined, y: outputGradient, targets };
+}
+
+function outputsOf(core: ModelCore, data: OpenData, values: readonly Float32Array[]) {
+  const arrays = core.plan.outputs.map(({ owner }, i) => ({
+    data: values[i]!,
+    shape: shapeOf(owner.output, data),
+  }));
+  if (arrays.length === 1) return { output: arrays[0]! };
+  const outputs = Object.fromEntries(core.plan.outputs.map(({ name }, i) => [name, arrays[i]!]));
+  return { output: arrays[0]!, outputs };
+}
+
+function inputsOf(core: ModelCore, data: OpenData, values: readonly (Float32Array | null)[]) {
+  const arrays = core.plan.inputs.map(({ shape }, i) => {
+    const value = values[i]!;
+    return value && { data: value, shape: shapeOf(shape, data) };
+  });
+  if (arrays.length === 1) return { input: arrays[0]! };
+  const inputs = Object.fromEntries(core.plan.inputs.map(({ name }, i) => [name, arrays[i]!]));
+  return { input: arrays[0]!, inputs };
 }
 
 /** See `Model.gradients`. */
@@ -126,11 +163,9 @@ export async function gradients(
     const arrays = { x, y: objective.y, lengths, mask, sampleWeights };
     const data = openData(core, { kind: 'arrays', arrays }, objective.targets);
     try {
-      outputSize(core, data);
+      for (const { owner } of core.plan.outputs) outputSize(owner.output, data);
       const states = (name: 'initialState' | 'stateGradients'): NativeStates | null =>
-        options[name] === undefined
-          ? null
-          : orderStates(description, options[name], data.samples, name);
+        options[name] === undefined ? null : orderStates(core, options[name], data.samples, name);
       const [initial, upstream] = [states('initialState'), states('stateGradients')];
       const loss = objective.loss?.native ?? null;
       const all = range(0, data.samples);
@@ -142,8 +177,8 @@ export async function gradients(
       );
       return {
         loss: result.loss,
-        output: { data: result.output, shape: shapeOf(core.last.output, data) },
-        finalState: nameStates(description, result.finalStates, data.samples),
+        ...outputsOf(core, data, result.outputs),
+        finalState: nameStates(core, result.finalStates, data.samples),
         parameters: Object.fromEntries(
           description.parameters.flatMap(({ name, shape, role }, i) =>
             role === 'statistic'
@@ -151,8 +186,8 @@ export async function gradients(
               : [[name, { data: core.native.readGradient(i), shape: [...shape] }]],
           ),
         ),
-        input: result.input && { data: result.input, shape: shapeOf(core.plan.input, data) },
-        initialState: nameStates(description, result.initialStates, data.samples),
+        ...inputsOf(core, data, result.inputs),
+        initialState: nameStates(core, result.initialStates, data.samples),
       };
     } finally {
       data.dispose();

@@ -1,6 +1,9 @@
 /** Public names. */
-export { Model, fromConfig, load, sequential } from './model';
-export type { LoadWeightsOptions, SaveOptions, SequentialOptions } from './model';
+export { Model, fromConfig, load, model, sequential } from './model';
+export { input } from './symbolic';
+export type { InputOptions, SymbolicTensor } from './symbolic';
+export type { Tensors } from './graph';
+export type { LoadWeightsOptions, ModelOptions, SaveOptions, SequentialOptions } from './model';
 export { Session } from './session';
 export type { SessionOptions, StepInput } from './session';
 export { defineCell } from './cells';
@@ -28,7 +31,7 @@ export type { EpochEvent, FitOptions, History } from './fit';
 export type { BatchEvent } from './fit-run';
 export type { GradientOptions, Gradients, UpstreamOptions } from './gradients';
 export type { Layer, LayerConfig } from './layers';
-export type { LossName, LossOptions } from './losses';
+export type { LossByOutput, LossName, LossOptions } from './losses';
 export type { MetricName, MetricOptions, Scores } from './metrics';
 export type { Optimizer } from './optimizers';
 export type { PredictOptions, Prediction } from './predict';

@@ -100,6 +100,9 @@ export interface LossOptions {
   blank?: number;
 }
 
+/** A loss for each output of a model of several, by its name. */
+export type LossByOutput = Record<string, LossName | LossOptions>;
+
 /** What a loss compares predictions with. */
 export interface LossTargets {
   /** Class ids, not numbers. */
@@ -112,6 +115,8 @@ export interface LossTargets {
   blank?: number;
   /** How messages call them. Default `y`. */
   name?: string;
+  /** Whether there may be none. Default false. */
+  optional?: boolean;
 }
 
 /** A checked loss. */
@@ -309,9 +314,4 @@ export function resolveLoss(
     categorical: PROBABILITIES[kind] === 'softmax',
     entropy: CROSSENTROPIES.includes(kind),
   };
-}
-
-/** Whether two losses are the same in every option. */
-export function isSameLoss(a: Loss, b: Loss): boolean {
-  return JSON.stringify(a.native) === JSON.stringify(b.native);
 }

@@ -112,6 +112,10 @@ export interface MetricOptions {
   separator?: number;
 }
 
+/** Metrics of a call: of its output, or of several outputs by name. */
+export type MetricsOption =
+  readonly (MetricName | MetricOptions)[] | Record<string, readonly (MetricName | MetricOptions)[]>;
+
 /** Sums over rows from which the first metrics follow. */
 export interface Totals {
   lossSum: number;
@@ -119,9 +123,14 @@ export interface Totals {
   penaltySum: number;
   count: number;
   correct: number;
+  /** Of each output, where there are several: then `lossSum` and `correct` are 0. */
+  outputs?: Totals[];
 }
 
-/** A loss and the metrics that were asked for, by their names. */
+/**
+ * A loss and the metrics that were asked for, by their names. With several outputs: the total loss,
+ * and the scores of each output under its name, `priceLoss`, `labelAccuracy`.
+ */
 export interface Scores extends Partial<Record<Exclude<MetricName, 'confusionMatrix'>, number>> {
   loss: number;
   confusionMatrix?: number[][];
@@ -179,7 +188,7 @@ const OF_SEQUENCES: readonly MetricName[] = ['editDistance', 'characterErrorRate
 const BINARY: readonly LossName[] = ['binaryCrossentropy', 'binaryFocalCrossentropy'];
 
 /** The metrics that mean something for a loss. */
-function metricsOf(loss: Loss): readonly MetricName[] {
+export function metricsOf(loss: Loss): readonly MetricName[] {
   const entropies: MetricName[] = loss.entropy ? ['perplexity', 'bits'] : [];
   if (loss.categorical) return [...OF_CLASSES, ...entropies];
   if (BINARY.includes(loss.native.kind)) return [...OF_BINARY, ...entropies];
@@ -335,6 +344,7 @@ export function addTotals(totals: Totals, more: Totals): void {
   totals.penaltySum += more.penaltySum;
   totals.count += more.count;
   totals.correct += more.correct;
+  more.outputs?.forEach((sums, i) => addTotals(totals.outputs![i]!, sums));
 }
 
 /** The mean loss over the rows, penalties included, and the metrics that follow from the sums. */

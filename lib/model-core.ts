@@ -2,7 +2,7 @@
 import type { DataShape } from './data/prepare';
 import { awaitNative, busy, codeOf, disposed, guardNative } from './errors';
 import type { Layer } from './layers/layer';
-import type { Loss } from './losses';
+import type { ModelLoss } from './model-loss';
 import { addon } from './native';
 import type { NativeDescription, NativeModel } from './native';
 import type { Optimizer } from './optimizers';
@@ -17,11 +17,38 @@ export interface NamedLayer {
   output: ValueShape;
 }
 
-/** A model's plan, checked. */
+/** An input with the name that data is given under. */
+export interface NamedInput {
+  name: string;
+  shape: ValueShape;
+}
+
+/** One call of a layer. Values are numbered: the inputs first, then what each node gives. */
+export interface PlanNode {
+  /** The layer's name; with `:2`, `:3`, … for further calls. */
+  name: string;
+  /** Index in the plan's layers. */
+  layer: number;
+  /** Values that it reads. */
+  inputs: number[];
+  output: ValueShape;
+}
+
+/** An output: its name in the model, its value, and the layer that gives it. */
+export interface NamedOutput {
+  name: string;
+  value: number;
+  owner: NamedLayer;
+}
+
+/** A model's plan, checked. Each node comes after those whose values it reads. */
 export interface Plan {
+  kind: 'sequential' | 'graph';
   seed: number;
-  input: ValueShape;
+  inputs: NamedInput[];
   layers: NamedLayer[];
+  nodes: PlanNode[];
+  outputs: NamedOutput[];
 }
 
 /** The optimiser that a model last trained with, and where it stands. */
@@ -29,7 +56,7 @@ export interface Training {
   optimizer: Optimizer;
   /** The name it was given by, if by name. */
   given: unknown;
-  loss: Loss;
+  loss: ModelLoss;
   /** Batches, of which an update may take several. */
   steps: number;
   /** Where a schedule that follows a metric stands; undefined for others. */
@@ -56,12 +83,14 @@ export class ModelCore {
       () =>
         new (addon().Model)({
           seed: plan.seed,
-          input: plan.input,
+          inputs: plan.inputs.map(({ shape }) => shape),
           layers: plan.layers.map(({ name, layer }) => ({
             type: layer.nativeType,
             name,
             options: layer.nativeOptions(),
           })),
+          nodes: plan.nodes.map(({ layer, inputs }) => ({ layer, inputs })),
+          outputs: plan.outputs.map(({ value }) => value),
         }),
     );
     this.description = this.#native.describe();
@@ -77,18 +106,28 @@ export class ModelCore {
     return this.#native === undefined;
   }
 
+  /** The layer that gives the first output. */
   get last(): NamedLayer {
-    return this.plan.layers.at(-1)!;
+    return this.plan.outputs[0]!.owner;
   }
 
   get dataShape(): DataShape {
-    return { input: this.plan.input, output: this.last.output, outputName: this.outputOwner };
+    const { inputs, outputs } = this.plan;
+    return {
+      inputs,
+      outputs: outputs.map(({ name, owner }) => ({
+        name,
+        shape: owner.output,
+        owner: this.outputOwner(owner),
+      })),
+    };
   }
 
-  /** The layer that decides whether the output has a time axis. */
-  private get outputOwner(): string {
+  /** The layer that decides whether an output has a time axis, as far as can be told. */
+  private outputOwner(owner: NamedLayer): string {
+    if (this.plan.kind === 'graph') return owner.name;
     const temporal = this.plan.layers.filter(({ layer }) => layer.temporal);
-    return (temporal.at(-1) ?? this.last).name;
+    return (temporal.at(-1) ?? owner).name;
   }
 
   threads(asked: number | undefined): number {

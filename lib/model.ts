@@ -2,13 +2,15 @@
 import type { ArrayInput } from './data/arrays';
 import type { BatchStream } from './data/batches';
 import type { WindowDataset } from './data/window-dataset';
-import { guardNative, wrongKind } from './errors';
+import { guardNative, wrongKind, wrongValue } from './errors';
 import { evaluate } from './evaluate';
 import type { EvaluateOptions } from './evaluate';
 import { fit } from './fit';
 import type { FitOptions, History } from './fit';
 import { gradients } from './gradients';
 import type { GradientOptions, Gradients, UpstreamOptions } from './gradients';
+import { makeGraphPlan } from './graph';
+import type { Tensors } from './graph';
 import type { Layer } from './layers';
 import type { LossName } from './losses';
 import type { Scores } from './metrics';
@@ -71,12 +73,24 @@ export class Model implements Disposable {
 
   /** What goes in: numbers in a row, whether there is a time axis, whether they are token ids. */
   get input(): ValueShape {
-    return this.#core.plan.input;
+    return this.#core.plan.inputs[0]!.shape;
   }
 
   /** What comes out. */
   get output(): ValueShape {
     return this.#core.last.output;
+  }
+
+  /** All inputs by name, in order; `input` is the first. */
+  get inputs(): Record<string, ValueShape> {
+    return Object.fromEntries(this.#core.plan.inputs.map(({ name, shape }) => [name, shape]));
+  }
+
+  /** All outputs by name, in order; `output` is the first. */
+  get outputs(): Record<string, ValueShape> {
+    return Object.fromEntries(
+      this.#core.plan.outputs.map(({ name, owner }) => [name, owner.output]),
+    );
   }
 
   /** The seed that it was built with. */
@@ -196,6 +210,15 @@ export class Model implements Disposable {
    * @throws OstinatoError `ERR_DISPOSED`
    */
   session(options?: SessionOptions): Session {
+    const { inputs, outputs } = this.#core.plan;
+    if (inputs.length > 1 || outputs.length > 1) {
+      throw wrongValue(
+        'a model of one input and one output',
+        'model.session',
+        `${inputs.length} inputs, ${outputs.length} outputs`,
+        'use model.predict',
+      );
+    }
     const { streams, threads } = parseOptions('model.session', options, {
       streams: integer(1, 2 ** 24, 1),
       threads: integer(1, 1024, 1),
@@ -288,6 +311,34 @@ export function sequential(layers: readonly Layer[], options?: SequentialOptions
     seed: integer(0, Number.MAX_SAFE_INTEGER, 0),
   });
   return new Model(makePlan(layers, seed));
+}
+
+/** Options of {@link model}. */
+export interface ModelOptions extends SequentialOptions {
+  /** What `input` made: one, several in order, or several by name. */
+  inputs: Tensors;
+  /** What `layer.apply` made: likewise. Without names they are called as their layers. */
+  outputs: Tensors;
+}
+
+/**
+ * Builds a model of a graph: of everything on the way from the inputs to the outputs.
+ *
+ * With one input, data is an array as for {@link sequential}; with several `{ name: array }`, or an
+ * array of them in order. Targets, losses, metrics and predictions of several outputs likewise.
+ *
+ * @throws TypeError, RangeError for wrong options
+ * @throws OstinatoError `ERR_SHAPE_MISMATCH` for an input that no output depends on, an output that
+ *     depends on an input of another model, or a layer whose calls have different shapes;
+ *     `ERR_ADDON`
+ */
+export function model(options: ModelOptions): Model {
+  const { inputs, outputs, seed } = parseOptions('model', options, {
+    inputs: anything(),
+    outputs: anything(),
+    seed: integer(0, Number.MAX_SAFE_INTEGER, 0),
+  });
+  return new Model(makeGraphPlan(inputs, outputs, seed));
 }
 
 /**

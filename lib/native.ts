@@ -22,8 +22,15 @@ export interface NativeModelConfig {
   /** 0 … 2^53 - 1. */
   seed: number;
   /** `features` of a float input; 1 for tokens. `timed`: rows are steps of sequences. */
-  input: { features: number; tokens: boolean; timed: boolean };
+  inputs: { features: number; tokens: boolean; timed: boolean }[];
   layers: NativeLayerConfig[];
+  /**
+   * Calls of layers, by index. Values are numbered: the inputs first, then the output of each node;
+   * a node reads values before its own.
+   */
+  nodes: { layer: number; inputs: number[] }[];
+  /** Values, each once. */
+  outputs: number[];
 }
 
 export interface NativeParameterInfo {
@@ -34,8 +41,8 @@ export interface NativeParameterInfo {
 }
 
 export interface NativeStateInfo {
-  /** Index of the layer in the model. */
-  layer: number;
+  /** Index of the node in the model. */
+  node: number;
   /** `h`, `c`, … */
   name: string;
   /** layers * directions. */
@@ -44,7 +51,7 @@ export interface NativeStateInfo {
 }
 
 export interface NativeDescription {
-  /** Output of each layer. */
+  /** Of each layer, with the output of its first call. */
   layers: { name: string; type: string; features: number; timed: boolean; parameters: number }[];
   parameters: NativeParameterInfo[];
   states: NativeStateInfo[];
@@ -77,6 +84,11 @@ export interface NativeLossConfig {
   quantiles: Float32Array;
   /** Of `ctc`, whose labels lie at the begin of their sample's rows, blanks after them. */
   blank: number;
+}
+
+/** The loss of an output, and its factor in the total of them all. */
+export interface NativeOutputLoss extends NativeLossConfig {
+  weight: number;
 }
 
 export interface NativeOptimizerConfig {
@@ -121,13 +133,25 @@ export interface NativeOptimizerState {
  * Data to copy into native memory. Samples are windows over flat arrays: sample i has `lengths[i]`
  * steps that begin at step `inputOffsets[i]`; its targets begin at row `targetOffsets[i]`.
  */
-export interface NativeDatasetConfig {
+export interface NativeDatasetConfig extends NativeInputData, NativeTargetData {
+  /** Of all sequences of a sample; 1 without any. */
+  lengths: Int32Array;
+  /** Of the second input and output on. */
+  moreInputs: NativeInputData[];
+  moreTargets: NativeTargetData[];
+}
+
+/** Rows of one input. */
+export interface NativeInputData {
   tokens?: Int32Array;
   floats?: Float32Array;
   /** Floats of an input step; 1 for tokens. */
   features: number;
   inputOffsets: Float64Array;
-  lengths: Int32Array;
+}
+
+/** Rows that one output is compared with. */
+export interface NativeTargetData {
   /** Class ids, or dense rows of `targetFeatures`; neither for prediction. */
   labels?: Int32Array;
   targets?: Float32Array;
@@ -152,41 +176,42 @@ export interface NativeDataset {
 export type NativeStates = (Float32Array | null)[];
 
 export interface NativePrediction {
-  output: Float32Array;
+  outputs: Float32Array[];
   states: Float32Array[] | null;
 }
 
 export interface NativeGradients {
   /** Null without a loss. */
   loss: number | null;
-  output: Float32Array;
+  outputs: Float32Array[];
   finalStates: Float32Array[];
   /** Null for tokens. */
-  input: Float32Array | null;
+  inputs: (Float32Array | null)[];
   initialStates: Float32Array[];
 }
 
 export interface NativeTrainResult {
   /** Whole steps made in this slice. */
   steps: number;
-  /** Of each step: the mean loss, its row count, right answers, the gradient norm before clipping. */
+  /** Of each step: the (total) mean loss, and the gradient norm before clipping. */
   losses: Float64Array;
   /** Of each step: what regularisers add to the mean loss. */
   penalties: Float64Array;
+  gradientNorms: Float64Array;
+  /** [steps, outputs]: the mean loss of an output, its row count, right answers. */
+  outputLosses: Float64Array;
   counts: Float64Array;
   correct: Float64Array;
-  gradientNorms: Float64Array;
   /** With `stop`: the last step's loss or gradient was not finite and no update was made. */
   diverged: boolean;
 }
 
 export interface NativeEvaluateResult {
   batches: number;
-  lossSum: number;
-  /** What regularisers add to it. */
-  penaltySum: number;
-  count: number;
-  correct: number;
+  /** What regularisers add to the mean loss. */
+  penalty: number;
+  /** Sums of each output. */
+  outputs: { lossSum: number; count: number; correct: number }[];
 }
 
 /** Batches as consecutive runs of sample indices: batch i has `sizes[i]` samples. */
@@ -205,7 +230,7 @@ export interface NativeModel {
   readGradient(index: number): Float32Array;
 
   /** Makes a trainer (fresh optimiser slots); replaces the one before. */
-  configureTraining(loss: NativeLossConfig, optimizer: NativeOptimizerConfig): void;
+  configureTraining(losses: NativeOutputLoss[], optimizer: NativeOptimizerConfig): void;
   /** The optimiser's state, for saving. */
   readOptimizer(): NativeOptimizerState;
   writeOptimizer(state: NativeOptimizerState): void;
@@ -237,7 +262,7 @@ export interface NativeModel {
   evaluate(
     data: NativeDataset,
     batches: NativeBatches,
-    loss: NativeLossConfig,
+    losses: NativeOutputLoss[],
     options: {
       job: number;
       carryState: boolean;
@@ -270,7 +295,7 @@ export interface NativeModel {
     data: NativeDataset,
     samples: Int32Array,
     steps: number,
-    loss: NativeLossConfig | null,
+    losses: NativeOutputLoss[] | null,
     initialStates: NativeStates | null,
     stateGradients: NativeStates | null,
     options: { job: number; threads: number },

@@ -6,7 +6,7 @@ import type { NamedLayer, Plan } from './model-core';
 import type { Place, ValueShape } from './shapes';
 
 /** Gives each layer a unique name: its own, or its type with `_1`, `_2`, … for further ones. */
-function nameLayers(layers: readonly Layer[]): string[] {
+export function nameLayers(layers: readonly Layer[]): string[] {
   const taken = new Set<string>();
   layers.forEach(({ name }, i) => {
     if (name === undefined) return;
@@ -70,5 +70,14 @@ export function makePlan(given: unknown, seed: number): Plan {
     named.push({ name, layer, output: shape });
     before = { name, recurrent: layer.recurrent };
   });
-  return { seed, input, layers: named };
+  const nodes = named.map(({ name, output }, i) => ({ name, layer: i, inputs: [i], output }));
+  const owner = named.at(-1)!;
+  return {
+    kind: 'sequential',
+    seed,
+    inputs: [{ name: 'input', shape: input }],
+    layers: named,
+    nodes,
+    outputs: [{ name: owner.name, value: named.length, owner }],
+  };
 }

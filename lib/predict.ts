@@ -29,6 +29,8 @@ export interface PredictOptions {
 
 /** An output, [batch, features] or [batch, time, features], and final states if asked for. */
 export interface Prediction extends NDArray {
+  /** By name, of a model of several outputs; `data` and `shape` are then those of the first. */
+  outputs?: Record<string, NDArray>;
   /** By layer and name, [slots, batch, features], after each row's own last step. */
   states?: States;
 }
@@ -50,8 +52,7 @@ const MAX_OUTPUT = 2 ** 31;
  *
  * @throws RangeError when all samples' outputs do not fit one array
  */
-export function outputSize({ last }: ModelCore, { samples, steps }: OpenData): number {
-  const { features, timed } = last.output;
+export function outputSize({ features, timed }: ValueShape, { samples, steps }: OpenData): number {
   const size = features * (timed ? steps : 1);
   if (size * samples >= MAX_OUTPUT) {
     throw wrongValue(
@@ -69,6 +70,16 @@ export function shapeOf({ features, timed }: ValueShape, { samples, steps }: Ope
   return timed ? [samples, steps, features] : [samples, features];
 }
 
+/** The first array, and all by name where there are several. */
+function namedArrays(arrays: readonly ({ name: string } & NDArray)[]): Prediction {
+  const { data, shape } = arrays[0]!;
+  if (arrays.length === 1) return { data, shape };
+  const outputs = Object.fromEntries(
+    arrays.map((array) => [array.name, { data: array.data, shape: array.shape }]),
+  );
+  return { data, shape, outputs };
+}
+
 /** One call of `predict`, cut into batches whose results are put together. */
 class PredictionPlan {
   readonly #core: ModelCore;
@@ -77,8 +88,8 @@ class PredictionPlan {
   readonly #batchSize: number;
   readonly wantStates: boolean;
   readonly #only: ReadonlySet<string> | undefined;
-  readonly #rowSize: number;
-  #output: Float32Array | undefined;
+  readonly #rowSizes: number[];
+  #outputs: Float32Array[] | undefined;
   #states: Float32Array[] | undefined;
 
   constructor(
@@ -92,11 +103,12 @@ class PredictionPlan {
     this.#initial =
       options.initialState === undefined
         ? null
-        : orderStates(core.description, options.initialState, data.samples, 'initialState');
-    const named = core.plan.layers.filter(({ layer }) => layer.options['returnState'] === true);
+        : orderStates(core, options.initialState, data.samples, 'initialState');
+    const { nodes, layers } = core.plan;
+    const named = nodes.filter(({ layer }) => layers[layer]!.layer.options['returnState'] === true);
     this.wantStates = options.returnState ?? named.length > 0;
     if (options.returnState === undefined) this.#only = new Set(named.map(({ name }) => name));
-    this.#rowSize = outputSize(core, data);
+    this.#rowSizes = core.plan.outputs.map(({ owner }) => outputSize(owner.output, data));
   }
 
   /** First samples of the batches. */
@@ -121,15 +133,15 @@ class PredictionPlan {
     });
   }
 
-  add(begin: number, { output, states }: NativePrediction): void {
+  add(begin: number, { outputs, states }: NativePrediction): void {
     const { samples } = this.#data;
     if (this.#end(begin) - begin === samples) {
-      this.#output = output;
+      this.#outputs = outputs;
       this.#states = states ?? undefined;
       return;
     }
-    this.#output ??= new Float32Array(samples * this.#rowSize);
-    this.#output.set(output, begin * this.#rowSize);
+    this.#outputs ??= this.#rowSizes.map((size) => new Float32Array(samples * size));
+    outputs.forEach((output, i) => this.#outputs![i]!.set(output, begin * this.#rowSizes[i]!));
     if (states === null) return;
     const { states: infos } = this.#core.description;
     this.#states ??= infos.map(
@@ -141,12 +153,15 @@ class PredictionPlan {
   }
 
   finish(): Prediction {
-    const prediction: Prediction = {
-      data: this.#output!,
-      shape: shapeOf(this.#core.last.output, this.#data),
-    };
+    const prediction: Prediction = namedArrays(
+      this.#core.plan.outputs.map(({ name, owner }, i) => ({
+        name,
+        data: this.#outputs![i]!,
+        shape: shapeOf(owner.output, this.#data),
+      })),
+    );
     if (this.#states !== undefined) {
-      const all = nameStates(this.#core.description, this.#states, this.#data.samples);
+      const all = nameStates(this.#core, this.#states, this.#data.samples);
       prediction.states = Object.fromEntries(
         Object.entries(all).filter(([name]) => this.#only?.has(name) ?? true),
       );

@@ -1,34 +1,91 @@
 /** Models as files: safetensors with PyTorch's names, and the configuration in the metadata. */
 import { TRAINING_PREFIX, isCheckpoint } from './checkpoint/file';
-import { OstinatoError, guardNative, wrongKind } from './errors';
+import { OstinatoError, guardNative, wrongKind, wrongValue } from './errors';
+import { makeGraphPlan } from './graph';
+import type { Tensors } from './graph';
 import { fromConfig as layerFromConfig } from './layers';
-import type { LayerConfig } from './layers';
+import type { Layer, LayerConfig } from './layers';
 import type { ModelCore, Plan } from './model-core';
 import { makePlan } from './plan';
 import { version } from './runtime';
 import * as safetensors from './safetensors';
 import type { Header } from './safetensors';
+import { input } from './symbolic';
+import type { InputOptions } from './symbolic';
 import { isRecord } from './validate';
 import { checkNameMap, getWeights, matchTensors } from './weights';
 import type { LoadReport } from './weights';
 
 /** The number that stands in files; a reader refuses higher ones. */
-const FORMAT = 1;
+const FORMAT = 2;
 
-/** A model's configuration as JSON. */
-export interface ModelConfig {
+/** What a graph has beside layers. */
+export interface GraphConfig {
+  inputs: { name: string; features: number; timed: boolean; tokens: boolean }[];
+  /** Calls of layers, by index. Values are numbered: the inputs first, then what each node gives. */
+  nodes: { layer: number; inputs: number[] }[];
+  outputs: { name: string; value: number }[];
+}
+
+/** A model's configuration as JSON: format 1 for layers in a row, 2 with a graph. */
+export interface ModelConfig extends Partial<GraphConfig> {
   format: number;
   seed: number;
   layers: LayerConfig[];
 }
 
-/** The layers with their names, and the seed. */
-export function configOf({ seed, layers }: Plan): ModelConfig {
-  return {
-    format: FORMAT,
+/** The layers with their names, the seed, and the graph if there is one. */
+export function configOf({ kind, seed, layers, ...graph }: Plan): ModelConfig {
+  const config = {
+    format: kind === 'graph' ? FORMAT : 1,
     seed,
     layers: layers.map(({ name, layer }) => ({ ...layer.getConfig(), name })),
   };
+  if (kind === 'sequential') return config;
+  return {
+    ...config,
+    inputs: graph.inputs.map(({ name, shape }) => ({ name, ...shape })),
+    nodes: graph.nodes.map(({ layer, inputs }) => ({ layer, inputs: [...inputs] })),
+    outputs: graph.outputs.map(({ name, value }) => ({ name, value })),
+  };
+}
+
+function item<T>(list: readonly T[], index: unknown, label: string): T {
+  if (Number.isInteger(index) && (index as number) >= 0 && (index as number) < list.length) {
+    return list[index as number]!;
+  }
+  throw wrongValue(`an index below ${list.length}`, label, index);
+}
+
+/** Draws the graph of a configuration again, and makes its plan. */
+function graphPlanOf(
+  config: Record<string, unknown>,
+  layers: readonly Layer[],
+  seed: number,
+): Plan {
+  const list = (key: string): Record<string, unknown>[] => {
+    const value = config[key];
+    if (!Array.isArray(value) || !value.every(isRecord)) {
+      throw wrongKind('an array of objects', `config.${key}`, value);
+    }
+    return value;
+  };
+  const inputs = list('inputs').map(({ name, features, timed, tokens }) => {
+    const shape = timed === true ? [null, features] : [features];
+    const options = tokens === true ? { name, tokens } : { name, shape };
+    return input(options as InputOptions);
+  });
+  const values = [...inputs];
+  list('nodes').forEach(({ layer, inputs: from }, i) => {
+    if (!Array.isArray(from)) throw wrongKind('an array', `config.nodes[${i}].inputs`, from);
+    const tensors = from.map((value) => item(values, value, `config.nodes[${i}].inputs`));
+    values.push(item(layers, layer, `config.nodes[${i}].layer`).apply(tensors));
+  });
+  const outputs = list('outputs').map(({ name, value }, i) => [
+    String(name),
+    item(values, value, `config.outputs[${i}].value`),
+  ]);
+  return makeGraphPlan(inputs, Object.fromEntries(outputs) as Tensors, seed);
 }
 
 /**
@@ -45,7 +102,9 @@ export function planOf(config: unknown): Plan {
     );
   }
   if (!Array.isArray(layers)) throw wrongKind('an array of layers', 'config.layers', layers);
-  return makePlan(layers.map(layerFromConfig), Number.isSafeInteger(seed) ? (seed as number) : 0);
+  const made = layers.map(layerFromConfig);
+  const number = Number.isSafeInteger(seed) ? (seed as number) : 0;
+  return format === FORMAT ? graphPlanOf(config, made, number) : makePlan(made, number);
 }
 
 /** See `Model.save`. */

@@ -40,8 +40,9 @@ export class Session implements Disposable {
     this.#native = native;
     this.#threads = threads;
     this.#streams = native.streams;
-    this.#features = core.plan.input.features;
-    this.#tokens = core.plan.input.tokens;
+    const { features, tokens } = core.plan.inputs[0]!.shape;
+    this.#features = features;
+    this.#tokens = tokens;
   }
 
   /** Number of streams. */
@@ -151,7 +152,7 @@ export class Session implements Disposable {
     const values = guardNative(() =>
       this.#core.description.states.map((_info, i) => native.readState(i)),
     );
-    return nameStates(this.#core.description, values, this.#streams);
+    return nameStates(this.#core, values, this.#streams);
   }
 
   /**
@@ -162,7 +163,7 @@ export class Session implements Disposable {
    */
   setState(state: StatesInput): void {
     const native = this.#open;
-    const values = orderStates(this.#core.description, state, this.#streams, 'state');
+    const values = orderStates(this.#core, state, this.#streams, 'state');
     guardNative(() => {
       native.reset();
       values.forEach((value, i) => {

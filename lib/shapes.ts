@@ -17,6 +17,8 @@ export interface Place {
   readonly name: string;
   /** The name and kind of the layer before, if there is one. */
   readonly before: { readonly name: string; readonly recurrent: boolean } | null;
+  /** In a graph: what makes its inputs, as messages call it. */
+  readonly inputs?: readonly string[];
 }
 
 /** A shape as messages write it: `[batch, time, 64]`. */

@@ -11,20 +11,24 @@ import { isRecord, rejectUnknown } from './validate';
  */
 export type States = Record<string, Record<string, NDArray>>;
 
-/** States to start from; those that are left out are zeros. */
+/** States to start from, by layer (further calls of a shared layer are `lstm:2`, …); those that are left out are zeros. */
 export type StatesInput = Record<string, Record<string, ArrayInput>>;
 
-type Description = Pick<NativeDescription, 'layers' | 'states'>;
+/** What is known of a model's states: the nodes by name, and which of them have which. */
+interface Described {
+  plan: { nodes: readonly { name: string }[] };
+  description: Pick<NativeDescription, 'states'>;
+}
 
 /** Names flat arrays of states. */
 export function nameStates(
-  { layers, states }: Description,
+  { plan: { nodes }, description: { states } }: Described,
   values: readonly Float32Array[],
   batch: number,
 ): States {
   const named: States = {};
-  states.forEach(({ layer, name, slots, features }, i) => {
-    const { name: layerName } = layers[layer]!;
+  states.forEach(({ node, name, slots, features }, i) => {
+    const { name: layerName } = nodes[node]!;
     named[layerName] ??= {};
     named[layerName][name] = { data: values[i]!, shape: [slots, batch, features] };
   });
@@ -37,16 +41,16 @@ export function nameStates(
  * @throws TypeError, RangeError, OstinatoError `ERR_SHAPE_MISMATCH`
  */
 export function orderStates(
-  { layers, states }: Description,
+  { plan: { nodes }, description: { states } }: Described,
   given: unknown,
   batch: number,
   label: string,
 ): NativeStates {
   if (!isRecord(given)) throw wrongKind('{ layer: { state: array } }', label, given);
-  const names = [...new Set(states.map(({ layer }) => layers[layer]!.name))];
+  const names = [...new Set(states.map(({ node }) => nodes[node]!.name))];
   rejectUnknown(label, Object.keys(given), names);
   for (const name of Object.keys(given)) {
-    const known = states.filter(({ layer }) => layers[layer]!.name === name);
+    const known = states.filter(({ node }) => nodes[node]!.name === name);
     if (!isRecord(given[name]))
       throw wrongKind('{ state: array }', `${label}.${name}`, given[name]);
     rejectUnknown(
@@ -55,8 +59,8 @@ export function orderStates(
       known.map((state) => state.name),
     );
   }
-  return states.map(({ layer, name, slots, features }) => {
-    const { name: layerName } = layers[layer]!;
+  return states.map(({ node, name, slots, features }) => {
+    const { name: layerName } = nodes[node]!;
     const value = (given[layerName] as Record<string, unknown> | undefined)?.[name];
     if (value === undefined) return null;
     const path = `${label}.${layerName}.${name}`;

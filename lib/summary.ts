@@ -12,15 +12,28 @@ export function summary({ plan, description }: ModelCore): string {
   const total = description.layers.reduce((sum, { parameters }) => sum + parameters, 0);
   const rows = [
     ['Layer', 'Type', 'Output', 'Parameters'],
-    ['input', plan.input.tokens ? 'tokens' : 'numbers', shapeText(plan.input), ''],
-    ...plan.layers.map(({ name, layer, output }, i) => [
+    ...plan.inputs.map(({ name, shape }) => [
       name,
-      layer.type,
+      shape.tokens ? 'tokens' : 'numbers',
+      shapeText(shape),
+      '',
+    ]),
+    ...plan.nodes.map(({ name, layer, output }) => [
+      name,
+      plan.layers[layer]!.layer.type,
       shapeText(output),
-      count(description.layers[i]!.parameters),
+      // A shared layer's weights are counted once.
+      name === plan.layers[layer]!.name ? count(description.layers[layer]!.parameters) : 'shared',
     ]),
   ];
   const totals = ['Total', '', '', count(total)];
+  if (plan.kind === 'graph') {
+    const names = [...plan.inputs, ...plan.nodes].map(({ name }) => name);
+    const from = plan.nodes.map(({ inputs }) => inputs.map((value) => names[value]!).join(', '));
+    const column = ['From', ...plan.inputs.map(() => ''), ...from];
+    rows.forEach((row, i) => row.splice(3, 0, column[i]!));
+    totals.splice(3, 0, '');
+  }
   const widths = totals.map((_cell, column) =>
     Math.max(...[...rows, totals].map((row) => row[column]!.length)),
   );

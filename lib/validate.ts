@@ -287,3 +287,13 @@ export function checkJson(value: unknown, name: string): void {
   };
   visit(value, name, []);
 }
+
+const NAME = /^[A-Za-z_][\w-]*$/;
+
+/** A name that may stand before a dot in names of parameters. */
+export function checkName(value: unknown, label: string): string {
+  const expected = 'a name of letters, digits, "_" and "-"';
+  if (typeof value !== 'string') throw wrongKind(expected, label, value);
+  if (!NAME.test(value)) throw wrongValue(expected, label, value);
+  return value;
+}

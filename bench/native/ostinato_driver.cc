@@ -43,7 +43,7 @@ LayerConfig recurrent_config(const Case& work) {
 // With `head_units` 0 there is no dense layer after the recurrent one.
 std::shared_ptr<Network> make_network(const Case& work, int64_t head_units) {
   ostinato::NetworkConfig config;
-  config.input.features = work.inputs;
+  config.inputs = {{work.inputs, true, false}};
   config.layers = {recurrent_config(work)};
   if (head_units > 0) {
     config.layers.push_back({"dense", kHead, {{"units", static_cast<double>(head_units)}}});

@@ -88,7 +88,7 @@ class Work {
  private:
   static std::shared_ptr<Network> make_network(const std::string& cell, int64_t units) {
     ostinato::NetworkConfig config;
-    config.input.features = units;
+    config.inputs = {{units, true, false}};
     ostinato::LayerConfig layer{cell, "rnn", {}};
     layer.options["units"] = static_cast<double>(units);
     layer.options["returnSequences"] = true;

@@ -2,9 +2,10 @@
 import { setImmediate as yieldToEvents } from 'node:timers/promises';
 import { OstinatoError, guardNative, show } from '../errors';
 import type { History } from '../fit';
-import type { Loss } from '../losses';
 import type { Totals } from '../metrics';
 import type { ModelCore, Training } from '../model-core';
+import { lossIdentity } from '../model-loss';
+import type { ModelLoss } from '../model-loss';
 import { nativeOptimizer } from '../optimizers';
 import type { Optimizer } from '../optimizers';
 import { configOf, fileMetadata } from '../serialize';
@@ -43,10 +44,10 @@ export interface RunState {
 const COPY_PIECE = 2 ** 22;
 
 /** What is always part of an {@link Identity}. */
-export function identityOf(core: ModelCore, optimizer: Optimizer, loss: Loss): Identity {
+export function identityOf(core: ModelCore, optimizer: Optimizer, loss: ModelLoss): Identity {
   return {
     model: configOf(core.plan),
-    loss: loss.native,
+    loss: lossIdentity(loss),
     optimizer: {
       ...nativeOptimizer(optimizer, core.description.parameters),
       kind: optimizer.kind,

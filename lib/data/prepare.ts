@@ -1,18 +1,29 @@
 /** From the arrays of a call to the one form of data that the core copies. */
 import { shapeMismatch, wrongKind, wrongValue } from '../errors';
 import type { LossTargets } from '../losses';
-import type { NativeDatasetConfig } from '../native';
+import type { NativeDatasetConfig, NativeInputData, NativeTargetData } from '../native';
 import type { ValueShape } from '../shapes';
+import { isRecord, rejectUnknown } from '../validate';
 import { readLabelSequences } from './label-sequences';
 import { cutToLengths, readRows } from './rows';
 import type { Rows } from './rows';
 
+/** An input as data must look like it. */
+export interface InputShape {
+  name: string;
+  shape: ValueShape;
+}
+
+/** An output likewise. */
+export interface OutputShape extends InputShape {
+  /** For messages: which layer gives the output, or drops its time axis. */
+  owner: string;
+}
+
 /** What a model's data must look like. */
 export interface DataShape {
-  input: ValueShape;
-  output: ValueShape;
-  /** For messages: which layer gives the output, and whether it drops the time axis itself. */
-  outputName: string;
+  inputs: readonly InputShape[];
+  outputs: readonly OutputShape[];
 }
 
 /** Data for the core, and what the callers need to know of it. */
@@ -58,8 +69,12 @@ function checkAgainst(input: Rows, rows: Rows, timed: boolean, name: string): vo
   }
 }
 
-function readTargets(given: unknown, shape: DataShape, wanted: LossTargets, name: string): Rows {
-  const { output, outputName } = shape;
+function readTargets(
+  given: unknown,
+  { shape: output, owner }: OutputShape,
+  wanted: LossTargets,
+  name: string,
+): Rows {
   try {
     return readRows(
       given,
@@ -73,7 +88,7 @@ function readTargets(given: unknown, shape: DataShape, wanted: LossTargets, name
   } catch (error) {
     if (!(error instanceof Error) || !('code' in error)) throw error;
     const shapeOfOutput = output.timed
-      ? `one target for each step; for one a sequence leave returnSequences out of "${outputName}"`
+      ? `one target for each step; for one a sequence leave returnSequences out of "${owner}"`
       : `one target for each sample; for one a step set returnSequences: true`;
     error.message += ` (the model's output has ${shapeOfOutput})`;
     throw error;
@@ -83,13 +98,14 @@ function readTargets(given: unknown, shape: DataShape, wanted: LossTargets, name
 /** Spreads per-target numbers over the storage of the targets. */
 function alignToTargets(
   given: unknown,
+  kind: 'mask' | 'sampleWeights',
   name: string,
   input: Rows,
   targets: Rows,
   timed: boolean,
 ): Float32Array {
   const aligned = new Float32Array(targets.data.length / targets.features);
-  const perSample = name === 'sampleWeights' && timed && isFlat(given);
+  const perSample = kind === 'sampleWeights' && timed && isFlat(given);
   const rows = readRows(given, { timed: timed && !perSample, features: 1, integers: false }, name);
   checkAgainst(input, rows, timed && !perSample, name);
   for (let i = 0; i < rows.samples; i++) {
@@ -128,69 +144,153 @@ function checkWeights(weights: Float32Array, name: string, maskOnly: boolean): v
 }
 
 /**
+ * The values of a model's inputs or outputs: as they are where there is one, else by name or in
+ * order.
+ */
+function perName(given: unknown, names: readonly string[], label: string): unknown[] {
+  if (given === undefined) return names.map(() => undefined);
+  if (names.length === 1) return [given];
+  if (Array.isArray(given)) {
+    if (given.length !== names.length) {
+      throw wrongValue(`${names.length} arrays, for ${names.join(', ')},`, label, given);
+    }
+    return given;
+  }
+  if (!isRecord(given)) {
+    throw wrongKind(`{ ${names.join(', ')} }, or an array of them in order,`, label, given);
+  }
+  rejectUnknown(label, Object.keys(given), names);
+  return names.map((name) => given[name]);
+}
+
+interface Inputs {
+  configs: NativeInputData[];
+  /** Those that decide on the lengths. */
+  rows: Rows;
+}
+
+function readInputs(given: unknown, inputs: readonly InputShape[], lengths: unknown): Inputs {
+  const several = inputs.length > 1;
+  const values = perName(
+    given,
+    inputs.map(({ name }) => name),
+    'x',
+  );
+  let leader: { rows: Rows; label: string; timed: boolean } | undefined;
+  const configs = inputs.map(({ name, shape }, i): NativeInputData => {
+    const label = several ? `x.${name}` : 'x';
+    if (several && values[i] === undefined) throw wrongKind('an array', label, values[i]);
+    const { timed, features, tokens } = shape;
+    const rows = readRows(values[i], { timed, features, integers: tokens }, label);
+    if (timed || !inputs.some((input) => input.shape.timed)) lengthsFrom(rows, lengths, timed);
+    if (leader !== undefined) checkSamples(leader.rows, rows, label, leader.label);
+    if (leader?.timed === true && timed) checkSteps(leader.rows, rows, label, leader.label);
+    if (leader === undefined || (timed && !leader.timed)) leader = { rows, label, timed };
+    const config: NativeInputData = { features: rows.features, inputOffsets: rows.offsets };
+    if (tokens) config.tokens = rows.data as Int32Array;
+    else config.floats = rows.data as Float32Array;
+    return config;
+  });
+  return { configs, rows: leader!.rows };
+}
+
+function checkSamples(first: Rows, rows: Rows, label: string, firstLabel: string): void {
+  if (rows.samples === first.samples) return;
+  throw shapeMismatch(
+    `Expected ${first.samples} samples for "${label}", as many as "${firstLabel}" has, but received ${rows.samples}`,
+  );
+}
+
+function checkSteps(first: Rows, rows: Rows, label: string, firstLabel: string): void {
+  for (let i = 0; i < rows.samples; i++) {
+    if (rows.lengths[i] === first.lengths[i]) continue;
+    throw shapeMismatch(
+      `Expected ${first.lengths[i]} steps for "${label}[${i}]", as many as "${firstLabel}[${i}]" has, but received ${rows.lengths[i]}`,
+    );
+  }
+}
+
+interface OutputArrays {
+  y: unknown;
+  mask: unknown;
+  sampleWeights: unknown;
+  /** How messages call mask and weights. */
+  suffix: string;
+}
+
+function readOutput(
+  arrays: OutputArrays,
+  rows: Rows,
+  output: OutputShape,
+  targets: LossTargets | undefined,
+): NativeTargetData {
+  const { timed, features } = output.shape;
+  const config: NativeTargetData = { targetFeatures: 1, targetTimed: timed };
+  if (targets === undefined) return config;
+  const { name = 'y', blank } = targets;
+  if (arrays.y === undefined) {
+    if (targets.optional === true) return config;
+    throw wrongKind('targets', name, arrays.y);
+  }
+  const maskName = `mask${arrays.suffix}`;
+  const weightsName = `sampleWeights${arrays.suffix}`;
+  if (blank !== undefined && arrays.mask !== undefined) {
+    throw wrongKind('nothing for label sequences', maskName, arrays.mask, 'set sampleWeights to 0');
+  }
+  const wanted =
+    blank === undefined
+      ? readTargets(arrays.y, output, targets, name)
+      : readLabelSequences(arrays.y, rows, features, blank, name);
+  if (blank === undefined) checkAgainst(rows, wanted, timed, name);
+  if (targets.min !== undefined) checkLeast(wanted, targets.min, name);
+  if (targets.labels) config.labels = wanted.data as Int32Array;
+  else config.targets = wanted.data as Float32Array;
+  config.targetFeatures = wanted.features;
+  config.targetOffsets = wanted.offsets;
+  if (arrays.mask !== undefined) {
+    config.mask = alignToTargets(arrays.mask, 'mask', maskName, rows, wanted, timed);
+    checkWeights(config.mask, maskName, true);
+  }
+  if (arrays.sampleWeights !== undefined) {
+    const given = arrays.sampleWeights;
+    if (blank !== undefined && !isFlat(given)) {
+      throw wrongKind('one number for each sample', weightsName, given);
+    }
+    config.weights = alignToTargets(given, 'sampleWeights', weightsName, rows, wanted, timed);
+    checkWeights(config.weights, weightsName, false);
+  }
+  return config;
+}
+
+/**
  * Reads the arrays of one set of samples.
  *
- * @param targets what the loss compares with, or undefined for predictions
+ * @param targets what the loss of each output compares with, or undefined for predictions
  * @throws TypeError, RangeError for wrong kinds and values
  * @throws OstinatoError `ERR_SHAPE_MISMATCH` where arrays disagree with the model or each other
  */
 export function prepareArrays(
   arrays: SampleArrays,
-  shape: DataShape,
-  targets: LossTargets | undefined,
+  { inputs, outputs }: DataShape,
+  targets: readonly LossTargets[] | undefined,
 ): PreparedData {
-  const { input, output } = shape;
-  const rows = readRows(
-    arrays.x,
-    { timed: input.timed, features: input.features, integers: input.tokens },
-    'x',
-  );
-  lengthsFrom(rows, arrays.lengths, input.timed);
+  const { configs, rows } = readInputs(arrays.x, inputs, arrays.lengths);
+  const names = outputs.map(({ name }) => name);
+  const wanted = targets !== undefined;
+  const y = wanted ? perName(arrays.y, names, 'y') : [];
+  const mask = wanted ? perName(arrays.mask, names, 'mask') : [];
+  const weights = wanted ? perName(arrays.sampleWeights, names, 'sampleWeights') : [];
+  const all = outputs.map((output, i) => {
+    const suffix = outputs.length > 1 ? `.${output.name}` : '';
+    const own = { y: y[i], mask: mask[i], sampleWeights: weights[i], suffix };
+    return readOutput(own, rows, output, targets?.[i]);
+  });
   const config: NativeDatasetConfig = {
-    features: rows.features,
-    inputOffsets: rows.offsets,
+    ...configs[0]!,
+    ...all[0]!,
     lengths: rows.lengths,
-    targetFeatures: 1,
-    targetTimed: output.timed,
+    moreInputs: configs.slice(1),
+    moreTargets: wanted ? all.slice(1) : [],
   };
-  if (input.tokens) config.tokens = rows.data as Int32Array;
-  else config.floats = rows.data as Float32Array;
-  if (targets !== undefined) {
-    const { name = 'y' } = targets;
-    if (arrays.y === undefined) {
-      throw wrongKind('targets', name, arrays.y);
-    }
-    const { blank } = targets;
-    if (blank !== undefined && arrays.mask !== undefined) {
-      throw wrongKind('nothing for label sequences', 'mask', arrays.mask, 'set sampleWeights to 0');
-    }
-    const wanted =
-      blank === undefined
-        ? readTargets(arrays.y, shape, targets, name)
-        : readLabelSequences(arrays.y, rows, output.features, blank, name);
-    if (blank === undefined) checkAgainst(rows, wanted, output.timed, name);
-    if (targets.min !== undefined) checkLeast(wanted, targets.min, name);
-    if (targets.labels) config.labels = wanted.data as Int32Array;
-    else config.targets = wanted.data as Float32Array;
-    config.targetFeatures = wanted.features;
-    config.targetOffsets = wanted.offsets;
-    if (arrays.mask !== undefined) {
-      config.mask = alignToTargets(arrays.mask, 'mask', rows, wanted, output.timed);
-      checkWeights(config.mask, 'mask', true);
-    }
-    if (arrays.sampleWeights !== undefined) {
-      if (blank !== undefined && !isFlat(arrays.sampleWeights)) {
-        throw wrongKind('one number for each sample', 'sampleWeights', arrays.sampleWeights);
-      }
-      config.weights = alignToTargets(
-        arrays.sampleWeights,
-        'sampleWeights',
-        rows,
-        wanted,
-        output.timed,
-      );
-      checkWeights(config.weights, 'sampleWeights', false);
-    }
-  }
   return { config, samples: rows.samples, steps: rows.steps, lanes: undefined };
 }

@@ -73,12 +73,14 @@ export interface OpenData {
 function prepare(
   core: ModelCore,
   source: Exclude<Source, { kind: 'stream' }>,
-  targets: LossTargets | undefined,
+  targets: readonly LossTargets[] | undefined,
 ): PreparedData {
   if (source.kind === 'arrays') return prepareArrays(source.arrays, core.dataShape, targets);
-  const { input, output } = core.dataShape;
-  const aligned = targets?.labels === true && targets.blank === undefined;
-  if (!input.tokens || !output.timed || !aligned) {
+  const { inputs, outputs } = core.dataShape;
+  const [wanted] = targets ?? [];
+  const aligned = wanted?.labels === true && wanted.blank === undefined;
+  const single = inputs.length === 1 && outputs.length === 1;
+  if (!single || !inputs[0]!.shape.tokens || !outputs[0]!.shape.timed || !aligned) {
     throw wrongValue(
       'arrays',
       'data',
@@ -99,7 +101,7 @@ function prepare(
 export function openData(
   core: ModelCore,
   source: Exclude<Source, { kind: 'stream' }>,
-  targets: LossTargets | undefined,
+  targets: readonly LossTargets[] | undefined,
   keep = false,
 ): OpenData {
   const { config, samples, steps, lanes } = prepare(core, source, targets);

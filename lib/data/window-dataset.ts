@@ -53,6 +53,8 @@ export class WindowDataset {
       targetsAreInputs: true,
       targetFeatures: 1,
       targetTimed: true,
+      moreInputs: [],
+      moreTargets: [],
       targetOffsets: this.#offsets.map((offset) => offset + 1),
     };
     return { config, samples: this.samples, steps: this.length, lanes: this.batchSize };

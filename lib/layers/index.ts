@@ -13,6 +13,7 @@ export { highway } from './highway';
 export { lastStep } from './last-step';
 export { layerNorm } from './layer-norm';
 export { lstm } from './lstm';
+export { add, concat, multiply } from './merge';
 export { rmsNorm } from './rms-norm';
 export { simpleRnn } from './simple-rnn';
 export { spatialDropout1d } from './spatial-dropout1d';
@@ -37,6 +38,7 @@ export type { LastStep, LastStepOptions } from './last-step';
 export type { LayerNorm, LayerNormOptions } from './layer-norm';
 export type { Lstm, LstmOptions } from './lstm';
 export type { CheckpointEvery, MergeMode, RecurrentLayer, RecurrentOptions } from './recurrent';
+export type { Add, Concat, MergeOptions, Multiply } from './merge';
 export type { RmsNorm, RmsNormOptions } from './rms-norm';
 export type { SimpleRnn, SimpleRnnOptions } from './simple-rnn';
 export type {

@@ -1,7 +1,9 @@
 /** The base of all layers, and the registry by which saved configurations find their classes. */
-import { wrongKind, wrongValue } from '../errors';
+import { shapeMismatch, wrongKind, wrongValue } from '../errors';
 import type { ValueShape, Place } from '../shapes';
-import { MAX_DIMENSION, custom, integer, isRecord, optional } from '../validate';
+import { applyLayer } from '../symbolic';
+import type { SymbolicTensor } from '../symbolic';
+import { MAX_DIMENSION, checkName, custom, integer, isRecord, optional } from '../validate';
 import type { Schema } from '../validate';
 
 /** Options that every layer has. */
@@ -33,18 +35,9 @@ export type OptionValue = number | boolean | string | OptionParts | undefined;
 /** Options as the core takes them. */
 export type NativeOptions = Record<string, number | boolean | string>;
 
-const NAME = /^[A-Za-z_][\w-]*$/;
-
 /** The schema of {@link LayerOptions}. */
 export const layerSchema = {
-  name: optional(
-    custom<string>((value, label) => {
-      const expected = 'a name of letters, digits, "_" and "-"';
-      if (typeof value !== 'string') throw wrongKind(expected, label, value);
-      if (!NAME.test(value)) throw wrongValue(expected, label, value);
-      return value;
-    }),
-  ),
+  name: optional(custom<string>(checkName)),
   inputFeatures: optional(integer(1, MAX_DIMENSION)),
 } satisfies Schema;
 
@@ -136,6 +129,28 @@ export abstract class Layer {
    * @throws OstinatoError `ERR_SHAPE_MISMATCH`, naming the layer and what to change
    */
   abstract outputShape(input: ValueShape, place: Place): ValueShape;
+
+  /**
+   * The same for a call on any number of inputs. Layers of several override it.
+   *
+   * @throws OstinatoError `ERR_SHAPE_MISMATCH`
+   */
+  outputShapeOf(inputs: readonly ValueShape[], place: Place): ValueShape {
+    if (inputs.length === 1) return this.outputShape(inputs[0]!, place);
+    throw shapeMismatch(`${place.name}: expects one input but receives ${inputs.length}`);
+  }
+
+  /**
+   * Calls the layer on a symbolic tensor, or, for layers of several inputs, on an array of them. Each
+   * call computes with the layer's one set of weights: a layer that is called twice in a model is
+   * shared.
+   *
+   * @throws TypeError for anything but symbolic tensors
+   * @throws OstinatoError `ERR_SHAPE_MISMATCH`, naming the layer and what to change
+   */
+  apply(inputs: SymbolicTensor | readonly SymbolicTensor[]): SymbolicTensor {
+    return applyLayer(this, inputs);
+  }
 }
 
 type LayerMaker = (options: Record<string, unknown>) => Layer;

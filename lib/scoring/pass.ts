@@ -1,8 +1,8 @@
 /** A pass over data that predicts, and gives metrics the predictions beside their targets. */
 import { cutIntoBatches } from '../data/batches';
 import type { OpenData } from '../data/source';
-import type { Loss } from '../losses';
 import type { ModelCore } from '../model-core';
+import type { ModelLoss } from '../model-loss';
 import type { NativeStates } from '../native';
 import { ScoredBatch } from './scorer';
 import type { Scorer } from './scorer';
@@ -27,7 +27,7 @@ export async function scoreSamples(
   order: Int32Array,
   scorers: readonly Scorer[],
   options: {
-    loss: Loss;
+    loss: ModelLoss;
     batchSize: number;
     carryState: boolean;
     signal: AbortSignal | undefined;
@@ -35,7 +35,8 @@ export async function scoreSamples(
   },
   carried: CarriedStates,
 ): Promise<void> {
-  const { loss, carryState, signal, threads } = options;
+  const { carryState, signal, threads } = options;
+  const { loss } = options.loss.outputs[0]!;
   const { features, timed } = core.last.output;
   const steps = timed ? data.steps : 1;
   // Carried states bind rows to each other; others may be cut as it suits.
@@ -48,7 +49,7 @@ export async function scoreSamples(
     const part = samples.subarray(at, at + size);
     at += size;
     const initial = carryState ? carried.states : null;
-    const { output, states } = await core.job(signal, (native, job) =>
+    const { outputs, states } = await core.job(signal, (native, job) =>
       native.predict(data.native, part, data.steps, initial, {
         job,
         threads,
@@ -57,7 +58,14 @@ export async function scoreSamples(
     );
     if (carryState) carried.states = states;
     const targets = data.targets!;
-    const batch = new ScoredBatch({ loss, output, features, steps, samples: part, targets });
+    const batch = new ScoredBatch({
+      loss,
+      output: outputs[0]!,
+      features,
+      steps,
+      samples: part,
+      targets,
+    });
     for (const scorer of scorers) scorer.add(batch);
   }
 }

@@ -17,7 +17,7 @@ int64_t bytes(const Values& values) {
 
 constexpr int64_t kMaxFeatures = int64_t{1} << 24;
 
-void read_inputs(napi_env env, const Napi::Object& config, Dataset& data) {
+void read_input(napi_env env, const Napi::Object& config, InputData& data) {
   data.features = integer(config, "features", 1, kMaxFeatures);
   data.tokens = given(config, "tokens");
   if (data.tokens) {
@@ -26,10 +26,9 @@ void read_inputs(napi_env env, const Napi::Object& config, Dataset& data) {
     data.input_floats = float_storage(env, config.Get("floats"), "floats");
   }
   data.input_offset = offsets(env, config.Get("inputOffsets"), "inputOffsets");
-  data.length = int32s(env, config.Get("lengths"), "lengths");
 }
 
-void read_targets(napi_env env, const Napi::Object& config, Dataset& data) {
+void read_targets(napi_env env, const Napi::Object& config, TargetData& data) {
   data.target_timed = flag(config, "targetTimed");
   data.target_features = integer(config, "targetFeatures", 1, kMaxFeatures);
   data.targets_are_inputs = given(config, "targetsAreInputs") && flag(config, "targetsAreInputs");
@@ -48,6 +47,30 @@ void read_targets(napi_env env, const Napi::Object& config, Dataset& data) {
   if (given(config, "mask")) data.mask = floats(env, config.Get("mask"), "mask");
 }
 
+// The config is that of the first input and output; further ones are lists of their own.
+void read_all(napi_env env, const Napi::Object& config, Dataset& data) {
+  data.length = int32s(env, config.Get("lengths"), "lengths");
+  read_input(env, config, data);
+  read_targets(env, config, data);
+  const Napi::Array inputs = config.Get("moreInputs").As<Napi::Array>();
+  for (uint32_t i = 0; i < inputs.Length(); ++i) {
+    read_input(env, inputs.Get(i).As<Napi::Object>(), data.more_inputs.emplace_back());
+  }
+  const Napi::Array targets = config.Get("moreTargets").As<Napi::Array>();
+  for (uint32_t i = 0; i < targets.Length(); ++i) {
+    read_targets(env, targets.Get(i).As<Napi::Object>(), data.more_targets.emplace_back());
+  }
+}
+
+int64_t input_bytes(const InputData& data) {
+  return bytes(data.input_tokens) + bytes(data.input_floats) + bytes(data.input_offset);
+}
+
+int64_t target_bytes(const TargetData& data) {
+  return bytes(data.target_labels) + bytes(data.target_floats) + bytes(data.target_offset) +
+         bytes(data.weights) + bytes(data.mask);
+}
+
 }  // namespace
 
 napi_value DatasetWrap::define(napi_env env) {
@@ -60,10 +83,8 @@ std::unique_ptr<DatasetWrap> DatasetWrap::create(const Call& call) {
   const Napi::Object config = call.object(0, "config");
   const ModelState& model = *unwrap<ModelWrap>(call.env, call.arguments[1]).state();
   auto state = std::make_shared<DatasetState>();
-  read_inputs(call.env, config, state->data);
-  read_targets(call.env, config, state->data);
-  state->data.validate(model.network->input_shape(), model.vocabulary,
-                       model.network->output_shape());
+  read_all(call.env, config, state->data);
+  state->data.validate(model.network->model_shape(), model.vocabularies);
   state->network = model.network;
   return std::unique_ptr<DatasetWrap>(new DatasetWrap(call.env, std::move(state)));
 }
@@ -71,9 +92,10 @@ std::unique_ptr<DatasetWrap> DatasetWrap::create(const Call& call) {
 DatasetWrap::DatasetWrap(napi_env env, std::shared_ptr<const DatasetState> state)
     : state_(std::move(state)), memory_(env) {
   const Dataset& data = state_->data;
-  memory_.set(bytes(data.input_tokens) + bytes(data.input_floats) + bytes(data.input_offset) +
-              bytes(data.length) + bytes(data.target_labels) + bytes(data.target_floats) +
-              bytes(data.target_offset) + bytes(data.weights) + bytes(data.mask));
+  int64_t size = bytes(data.length);
+  for (size_t i = 0; i <= data.more_inputs.size(); ++i) size += input_bytes(data.input(i));
+  for (size_t i = 0; i <= data.more_targets.size(); ++i) size += target_bytes(data.target(i));
+  memory_.set(size);
 }
 
 const std::shared_ptr<const DatasetState>& DatasetWrap::state() const {

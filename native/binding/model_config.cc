@@ -76,6 +76,14 @@ LayerConfig read_layer(const Napi::Object& from) {
   return layer;
 }
 
+std::vector<size_t> read_indices(const Napi::Array& from) {
+  std::vector<size_t> indices;
+  for (uint32_t i = 0; i < from.Length(); ++i) {
+    indices.push_back(static_cast<size_t>(integer(from.Get(i), "index", 0, kMaxSafeInteger)));
+  }
+  return indices;
+}
+
 const char* role_name(ParamRole role) {
   switch (role) {
     case ParamRole::kKernel:
@@ -108,15 +116,34 @@ int64_t parameters_of(const Network& network, const std::string& layer) {
 NetworkConfig read_network_config(const Napi::Object& from) {
   NetworkConfig config;
   config.seed = static_cast<uint64_t>(integer(from, "seed", 0, kMaxSafeInteger));
-  const Napi::Object input = from.Get("input").As<Napi::Object>();
-  config.input.features = integer(input, "features", 1, kMaxFeatures);
-  config.input.timed = flag(input, "timed");
-  config.input.tokens = flag(input, "tokens");
+  const Napi::Array inputs = from.Get("inputs").As<Napi::Array>();
+  for (uint32_t i = 0; i < inputs.Length(); ++i) {
+    const Napi::Object input = inputs.Get(i).As<Napi::Object>();
+    config.inputs.push_back(
+        {integer(input, "features", 1, kMaxFeatures), flag(input, "timed"), flag(input, "tokens")});
+  }
   const Napi::Array layers = from.Get("layers").As<Napi::Array>();
   for (uint32_t i = 0; i < layers.Length(); ++i) {
     config.layers.push_back(read_layer(layers.Get(i).As<Napi::Object>()));
   }
+  const Napi::Array nodes = from.Get("nodes").As<Napi::Array>();
+  for (uint32_t i = 0; i < nodes.Length(); ++i) {
+    const Napi::Object node = nodes.Get(i).As<Napi::Object>();
+    config.nodes.push_back({static_cast<size_t>(integer(node, "layer", 0, kMaxSafeInteger)),
+                            read_indices(node.Get("inputs").As<Napi::Array>())});
+  }
+  config.outputs = read_indices(from.Get("outputs").As<Napi::Array>());
   return config;
+}
+
+std::vector<LossConfig> read_losses(const Napi::Value& from, const Network& network) {
+  const Napi::Array given = from.As<Napi::Array>();
+  if (given.Length() != network.outputs().size()) invalid("Expected a loss for each output");
+  std::vector<LossConfig> losses;
+  for (uint32_t i = 0; i < given.Length(); ++i) {
+    losses.push_back(read_loss_config(given.Get(i).As<Napi::Object>()));
+  }
+  return losses;
 }
 
 LossConfig read_loss_config(const Napi::Object& from) {
@@ -128,6 +155,7 @@ LossConfig read_loss_config(const Napi::Object& from) {
   config.gamma = number(from, "gamma");
   config.class_weights = floats(from.Env(), from.Get("classWeights"), "classWeights");
   config.blank = integer(from, "blank", 0, kMaxFeatures);
+  config.weight = number(from, "weight");
   config.quantiles = floats(from.Env(), from.Get("quantiles"), "quantiles");
   return config;
 }
@@ -162,13 +190,24 @@ OptimizerConfig read_optimizer_config(const Napi::Object& from, size_t parameter
   return config;
 }
 
+namespace {
+
+// What the first call of a layer gives.
+const ValueShape& shape_of_layer(const Network& network, size_t layer) {
+  size_t node = 0;
+  while (network.nodes()[node].layer != layer) ++node;
+  return network.shapes()[network.input_count() + node];
+}
+
+}  // namespace
+
 napi_value describe(napi_env env, const Network& network,
                     const std::vector<Executor::StateSlot>& states) {
   Napi::Object result = Napi::Object::New(env);
   Napi::Array layers = Napi::Array::New(env);
   for (uint32_t i = 0; i < network.layers().size(); ++i) {
     const LayerConfig& config = network.layers()[i]->config();
-    const ValueShape& shape = network.shapes()[i + 1];
+    const ValueShape& shape = shape_of_layer(network, i);
     Napi::Object layer = Napi::Object::New(env);
     layer.Set("name", config.name);
     layer.Set("type", config.type);
@@ -195,7 +234,7 @@ napi_value describe(napi_env env, const Network& network,
   Napi::Array slots = Napi::Array::New(env);
   for (uint32_t i = 0; i < states.size(); ++i) {
     Napi::Object state = Napi::Object::New(env);
-    state.Set("layer", static_cast<double>(states[i].layer));
+    state.Set("node", static_cast<double>(states[i].node));
     state.Set("name", states[i].info.name);
     state.Set("slots", static_cast<double>(states[i].info.slots));
     state.Set("features", static_cast<double>(states[i].info.features));

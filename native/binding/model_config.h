@@ -13,6 +13,8 @@ namespace ostinato::binding {
 
 NetworkConfig read_network_config(const Napi::Object& from);
 LossConfig read_loss_config(const Napi::Object& from);
+// An array of losses, one for each output.
+std::vector<LossConfig> read_losses(const Napi::Value& from, const Network& network);
 OptimizerConfig read_optimizer_config(const Napi::Object& from, size_t parameters);
 
 // NativeDescription of lib/native.ts.

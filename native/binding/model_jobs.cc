@@ -18,8 +18,12 @@ TrainJob::TrainJob(std::shared_ptr<ModelState> model, SharedDataset data, Batche
       divergence_(divergence),
       deadline_(budget_ms),
       threads_(threads) {
-  for (std::vector<double>* list : {&losses_, &penalties_, &counts_, &correct_, &norms_}) {
+  const size_t outputs = model_->network->outputs().size();
+  for (std::vector<double>* list : {&losses_, &penalties_, &norms_}) {
     list->reserve(batches_.sizes.size());
+  }
+  for (std::vector<double>* list : {&output_losses_, &output_counts_, &output_correct_}) {
+    list->reserve(batches_.sizes.size() * outputs);
   }
 }
 
@@ -40,8 +44,11 @@ void TrainJob::execute() {
     }
     losses_.push_back(step.loss.mean());
     penalties_.push_back(step.penalty);
-    counts_.push_back(static_cast<double>(step.loss.count));
-    correct_.push_back(static_cast<double>(step.loss.correct));
+    for (const LossValue& loss : trainer.output_losses()) {
+      output_losses_.push_back(loss.mean());
+      output_counts_.push_back(static_cast<double>(loss.count));
+      output_correct_.push_back(static_cast<double>(loss.correct));
+    }
     norms_.push_back(step.gradient_norm);
     diverged_ = step.diverged && divergence_ == Divergence::kStop;
     samples += batches_.sizes[i];
@@ -54,24 +61,26 @@ napi_value TrainJob::result(napi_env env) {
   result.Set("steps", static_cast<double>(losses_.size()));
   result.Set("losses", Napi::Value(env, new_doubles(env, losses_)));
   result.Set("penalties", Napi::Value(env, new_doubles(env, penalties_)));
-  result.Set("counts", Napi::Value(env, new_doubles(env, counts_)));
-  result.Set("correct", Napi::Value(env, new_doubles(env, correct_)));
+  result.Set("outputLosses", Napi::Value(env, new_doubles(env, output_losses_)));
+  result.Set("counts", Napi::Value(env, new_doubles(env, output_counts_)));
+  result.Set("correct", Napi::Value(env, new_doubles(env, output_correct_)));
   result.Set("gradientNorms", Napi::Value(env, new_doubles(env, norms_)));
   result.Set("diverged", diverged_);
   return result;
 }
 
 EvaluateJob::EvaluateJob(std::shared_ptr<ModelState> model, SharedDataset data, Batches batches,
-                         const LossConfig& loss, bool carry, bool reset, double budget_ms,
+                         std::vector<LossConfig> losses, bool carry, bool reset, double budget_ms,
                          int threads)
     : model_(std::move(model), false),
       data_(std::move(data)),
       batches_(std::move(batches)),
-      loss_(loss),
+      losses_(std::move(losses)),
       carry_(carry),
       reset_(reset),
       deadline_(budget_ms),
-      threads_(threads) {}
+      threads_(threads),
+      totals_(losses_.size()) {}
 
 void EvaluateJob::execute() {
   deadline_.start();
@@ -79,14 +88,15 @@ void EvaluateJob::execute() {
   if (reset_) predictor.reset_carried();
   const Network& network = *model_->network;
   penalty_ = weight_penalty(network.params(), network.kernels(), threads_);
-  Loss loss(loss_, network.kernels());
+  Losses losses(losses_, network);
   const int32_t* samples = batches_.samples.data();
   for (const int32_t size : batches_.sizes) {
-    const LossValue value =
-        predictor.evaluate(data_->data, samples, size, loss, carry_, threads_, cancel_flag());
-    total_.sum += value.sum;
-    total_.count += value.count;
-    total_.correct += value.correct;
+    predictor.evaluate(data_->data, samples, size, losses, carry_, threads_, cancel_flag());
+    for (size_t i = 0; i < totals_.size(); ++i) {
+      totals_[i].sum += losses.values()[i].sum;
+      totals_[i].count += losses.values()[i].count;
+      totals_[i].correct += losses.values()[i].correct;
+    }
     samples += size;
     ++done_;
     if (deadline_.passed()) return;
@@ -96,10 +106,16 @@ void EvaluateJob::execute() {
 napi_value EvaluateJob::result(napi_env env) {
   Napi::Object result = Napi::Object::New(env);
   result.Set("batches", static_cast<double>(done_));
-  result.Set("lossSum", total_.sum);
-  result.Set("penaltySum", penalty_ * static_cast<double>(total_.count));
-  result.Set("count", static_cast<double>(total_.count));
-  result.Set("correct", static_cast<double>(total_.correct));
+  result.Set("penalty", penalty_);
+  Napi::Array outputs = Napi::Array::New(env);
+  for (const LossValue& total : totals_) {
+    Napi::Object output = Napi::Object::New(env);
+    output.Set("lossSum", total.sum);
+    output.Set("count", static_cast<double>(total.count));
+    output.Set("correct", static_cast<double>(total.correct));
+    outputs.Set(outputs.Length(), output);
+  }
+  result.Set("outputs", outputs);
   return result;
 }
 
@@ -108,14 +124,15 @@ int64_t Prediction::size(const ValueShape& shape) const {
   return checked_product(checked_product(count, shape.timed ? steps : 1), shape.features);
 }
 
-void Prediction::run(Predictor& predictor, const std::atomic<bool>* cancel, float* output) {
+void Prediction::run(Predictor& predictor, const std::atomic<bool>* cancel,
+                     std::span<float* const> outputs) {
   predictor.predict(data->data, samples.data(), static_cast<int64_t>(samples.size()), steps,
-                    initial, threads, cancel, output, want_states ? &states : nullptr);
+                    initial, threads, cancel, outputs, want_states ? &states : nullptr);
 }
 
-napi_value prediction_result(napi_env env, napi_value output, const Prediction& prediction) {
+napi_value prediction_result(napi_env env, napi_value outputs, const Prediction& prediction) {
   Napi::Object result = Napi::Object::New(env);
-  result.Set("output", Napi::Value(env, output));
+  result.Set("outputs", Napi::Value(env, outputs));
   result.Set("states", prediction.want_states
                            ? Napi::Value(env, write_states(env, prediction.states))
                            : Napi::Env(env).Null());
@@ -126,46 +143,53 @@ PredictJob::PredictJob(std::shared_ptr<ModelState> model, Prediction prediction)
     : model_(std::move(model), false), prediction_(std::move(prediction)) {}
 
 void PredictJob::execute() {
-  output_.resize(prediction_.size(model_->network->output_shape()));
-  prediction_.run(model_->predictor, cancel_flag(), output_.data());
+  std::vector<float*> outputs;
+  for (const ValueShape& shape : model_->network->model_shape().outputs) {
+    outputs_.emplace_back(prediction_.size(shape));
+    outputs.push_back(outputs_.back().data());
+  }
+  prediction_.run(model_->predictor, cancel_flag(), outputs);
 }
 
 napi_value PredictJob::result(napi_env env) {
-  return prediction_result(env, new_floats(env, output_.data(), output_.size()), prediction_);
+  return prediction_result(env, write_states(env, outputs_), prediction_);
 }
 
 GradientsJob::GradientsJob(std::shared_ptr<ModelState> model, Prediction batch,
-                           const std::optional<LossConfig>& loss, StateValues state_gradients)
+                           std::optional<std::vector<LossConfig>> losses,
+                           StateValues state_gradients)
     : model_(std::move(model), true),
       batch_(std::move(batch)),
-      loss_(loss),
+      losses_(std::move(losses)),
       state_gradients_(std::move(state_gradients)) {}
 
 void GradientsJob::execute() {
   // Checks the products that the core forms.
-  for (const ValueShape& shape :
-       {model_->network->input_shape(), model_->network->output_shape()}) {
-    batch_.size(shape);
-  }
-  std::optional<Loss> loss;
-  if (loss_) loss.emplace(*loss_, model_->network->kernels());
-  gradients_ = model_->predictor.gradients(batch_.data->data, batch_.samples.data(),
-                                           static_cast<int64_t>(batch_.samples.size()),
-                                           batch_.steps, loss ? &*loss : nullptr, batch_.initial,
-                                           state_gradients_, batch_.threads, cancel_flag());
+  const ModelShape& shape = model_->network->model_shape();
+  for (const ValueShape& input : shape.inputs) batch_.size(input);
+  for (const ValueShape& output : shape.outputs) batch_.size(output);
+  std::optional<Losses> losses;
+  if (losses_) losses.emplace(*losses_, *model_->network);
+  gradients_ = model_->predictor.gradients(
+      batch_.data->data, batch_.samples.data(), static_cast<int64_t>(batch_.samples.size()),
+      batch_.steps, losses ? &*losses : nullptr, batch_.initial, state_gradients_, batch_.threads,
+      cancel_flag());
 }
 
 napi_value GradientsJob::result(napi_env env) {
   Napi::Object result = Napi::Object::New(env);
   const Napi::Value none = Napi::Env(env).Null();
-  result.Set("loss", loss_ ? Napi::Number::New(env, gradients_.loss.mean()) : none);
-  const std::vector<float>& output = gradients_.output;
-  result.Set("output", Napi::Value(env, new_floats(env, output.data(), output.size())));
+  result.Set("loss", losses_ ? Napi::Number::New(env, gradients_.loss.mean()) : none);
+  result.Set("outputs", Napi::Value(env, write_states(env, gradients_.outputs)));
   result.Set("finalStates", Napi::Value(env, write_states(env, gradients_.final_states)));
-  const std::vector<float>& input = gradients_.input;
-  const bool tokens = model_->network->input_shape().tokens;
-  result.Set("input",
-             tokens ? none : Napi::Value(env, new_floats(env, input.data(), input.size())));
+  Napi::Array inputs = Napi::Array::New(env);
+  for (size_t i = 0; i < gradients_.inputs.size(); ++i) {
+    const std::vector<float>& input = gradients_.inputs[i];
+    const bool tokens = model_->network->model_shape().inputs[i].tokens;
+    inputs.Set(static_cast<uint32_t>(i),
+               tokens ? none : Napi::Value(env, new_floats(env, input.data(), input.size())));
+  }
+  result.Set("inputs", inputs);
   result.Set("initialStates", Napi::Value(env, write_states(env, gradients_.initial_states)));
   return result;
 }

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "binding/job.h"
@@ -54,14 +55,16 @@ class TrainJob : public Job {
   Divergence divergence_;
   Deadline deadline_;
   int threads_;
-  std::vector<double> losses_, penalties_, counts_, correct_, norms_;
+  std::vector<double> losses_, penalties_, norms_;                      // [steps]
+  std::vector<double> output_losses_, output_counts_, output_correct_;  // [steps, outputs]
   bool diverged_ = false;
 };
 
 class EvaluateJob : public Job {
  public:
   EvaluateJob(std::shared_ptr<ModelState> model, SharedDataset data, Batches batches,
-              const LossConfig& loss, bool carry, bool reset, double budget_ms, int threads);
+              std::vector<LossConfig> losses, bool carry, bool reset, double budget_ms,
+              int threads);
   void execute() override;
   napi_value result(napi_env env) override;
 
@@ -69,12 +72,12 @@ class EvaluateJob : public Job {
   Use model_;
   SharedDataset data_;
   Batches batches_;
-  LossConfig loss_;
+  std::vector<LossConfig> losses_;
   bool carry_, reset_;
   Deadline deadline_;
   int threads_;
   size_t done_ = 0;
-  LossValue total_;
+  std::vector<LossValue> totals_;  // by output
   double penalty_ = 0;
 };
 
@@ -91,7 +94,7 @@ struct Prediction {
   // Floats of a value of that shape for the whole batch; throws ERR_INVALID_ARGUMENT for more than
   // can be counted.
   int64_t size(const ValueShape& shape) const;
-  void run(Predictor& predictor, const std::atomic<bool>* cancel, float* output);
+  void run(Predictor& predictor, const std::atomic<bool>* cancel, std::span<float* const> outputs);
 };
 
 class PredictJob : public Job {
@@ -103,24 +106,24 @@ class PredictJob : public Job {
  private:
   Use model_;
   Prediction prediction_;
-  std::vector<float> output_;
+  std::vector<std::vector<float>> outputs_;
 };
 
-// { output, states } of lib/native.ts.
-napi_value prediction_result(napi_env env, napi_value output, const Prediction& prediction);
+// { outputs, states } of lib/native.ts.
+napi_value prediction_result(napi_env env, napi_value outputs, const Prediction& prediction);
 
 class GradientsJob : public Job {
  public:
-  // Without a loss the data's targets are the gradient of the output; see Predictor::gradients.
+  // Without losses the data's targets are the gradient of the output; see Predictor::gradients.
   GradientsJob(std::shared_ptr<ModelState> model, Prediction batch,
-               const std::optional<LossConfig>& loss, StateValues state_gradients);
+               std::optional<std::vector<LossConfig>> losses, StateValues state_gradients);
   void execute() override;
   napi_value result(napi_env env) override;
 
  private:
   Use model_;
   Prediction batch_;
-  std::optional<LossConfig> loss_;
+  std::optional<std::vector<LossConfig>> losses_;
   StateValues state_gradients_;
   Predictor::Gradients gradients_;
 };

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "core/dataset.h"
 #include "core/network.h"
@@ -16,8 +17,8 @@ struct ModelState {
       : network(std::move(built)), predictor(network), sync_predictor(network) {}
 
   std::shared_ptr<Network> network;
-  // Ids that an embedding at the door takes; 0 for float inputs.
-  int64_t vocabulary = 0;
+  // By input: ids that the embeddings at the door take; 0 for float inputs.
+  std::vector<int64_t> vocabularies;
   // Used by jobs only, of which one runs at a time.
   std::unique_ptr<Trainer> trainer;
   Predictor predictor;

@@ -1,5 +1,6 @@
 #include "binding/model_wrap.h"
 
+#include <algorithm>
 #include <cstring>
 #include <optional>
 #include <utility>
@@ -60,15 +61,47 @@ Batches read_batches(const Call& call, size_t i, const DatasetState& data) {
   return batches;
 }
 
-void check_targets(const DatasetState& data, const LossConfig& loss) {
-  const auto wanted = loss.is_sparse() ? Dataset::TargetKind::kLabels : Dataset::TargetKind::kDense;
-  if (data.data.target_kind != wanted) invalid("Expected targets of the kind that the loss takes");
+void check_targets(const DatasetState& data, const std::vector<LossConfig>& losses) {
+  for (size_t i = 0; i < losses.size(); ++i) {
+    const auto wanted =
+        losses[i].is_sparse() ? Dataset::TargetKind::kLabels : Dataset::TargetKind::kDense;
+    if (i > data.data.more_targets.size() || data.data.target(i).target_kind != wanted) {
+      invalid("Expected targets of the kind that the loss takes");
+    }
+  }
+}
+
+// Without a loss the targets are gradients of the outputs.
+void check_gradients(const Dataset& data, const ModelShape& shape) {
+  for (size_t i = 0; i <= data.more_targets.size(); ++i) {
+    const TargetData& target = data.target(i);
+    if (target.target_kind == Dataset::TargetKind::kLabels) {
+      invalid("Expected the gradient of the output, or nothing, in the place of targets");
+    }
+    if (target.target_kind == Dataset::TargetKind::kDense &&
+        target.target_features != shape.outputs[i].features) {
+      invalid("Expected a gradient of the output's features");
+    }
+  }
 }
 
 Divergence read_divergence(const Napi::Object& options) {
   const std::string name = text(options, "divergence");
   if (name == "stop") return Divergence::kStop;
   return name == "skip" ? Divergence::kSkip : Divergence::kUpdate;
+}
+
+// The least `inputDim` of the embeddings that read an input.
+std::vector<int64_t> vocabularies(const NetworkConfig& config) {
+  std::vector<int64_t> result(config.inputs.size(), 0);
+  for (const NodeConfig& node : config.nodes) {
+    for (const size_t value : node.inputs) {
+      if (value >= result.size() || !config.inputs[value].tokens) continue;
+      const int64_t ids = config.layers[node.layer].integer("inputDim", 0);
+      result[value] = result[value] == 0 ? ids : std::min(result[value], ids);
+    }
+  }
+  return result;
 }
 
 // (data, samples, steps) as `predict` and `gradients` take them; states at argument `states`.
@@ -109,7 +142,7 @@ napi_value ModelWrap::define(napi_env env) {
 std::unique_ptr<ModelWrap> ModelWrap::create(const Call& call) {
   const NetworkConfig config = read_network_config(call.object(0, "config"));
   auto state = std::make_shared<ModelState>(std::make_shared<Network>(config, active_kernels()));
-  if (config.input.tokens) state->vocabulary = config.layers.front().integer("inputDim", 0);
+  state->vocabularies = vocabularies(config);
   return std::unique_ptr<ModelWrap>(new ModelWrap(call.env, std::move(state)));
 }
 
@@ -179,10 +212,10 @@ napi_value ModelWrap::write_parameter(const Call& call) {
 
 napi_value ModelWrap::configure_training(const Call& call) {
   ModelState& model = writable();
-  const LossConfig loss = read_loss_config(call.object(0, "loss"));
+  const std::vector<LossConfig> losses = read_losses(call[0], *model.network);
   const OptimizerConfig optimizer =
       read_optimizer_config(call.object(1, "optimizer"), model.network->params().entries().size());
-  model.trainer = std::make_unique<Trainer>(model.network, loss, optimizer);
+  model.trainer = std::make_unique<Trainer>(model.network, losses, optimizer);
   return nullptr;
 }
 
@@ -265,7 +298,12 @@ napi_value ModelWrap::train(const Call& call) {
   ModelState& model = writable();
   if (model.trainer == nullptr) invalid("Expected a model that is configured for training");
   SharedDataset data = read_data(call, 0, model);
-  if (data->data.target_kind == Dataset::TargetKind::kNone) invalid("Expected data with targets");
+  for (size_t i = 0; i < model.network->outputs().size(); ++i) {
+    if (i > data->data.more_targets.size() ||
+        data->data.target(i).target_kind == Dataset::TargetKind::kNone) {
+      invalid("Expected data with targets");
+    }
+  }
   Batches batches = read_batches(call, 1, *data);
   std::vector<double> rates = doubles(call.env, call.arguments[2], "learningRates");
   if (rates.size() != batches.sizes.size()) invalid("Expected a learning rate for each batch");
@@ -281,10 +319,10 @@ napi_value ModelWrap::evaluate(const Call& call) {
   ModelState& model = readable();
   SharedDataset data = read_data(call, 0, model);
   Batches batches = read_batches(call, 1, *data);
-  const LossConfig loss = read_loss_config(call.object(2, "loss"));
-  check_targets(*data, loss);
+  const std::vector<LossConfig> losses = read_losses(call[2], *model.network);
+  check_targets(*data, losses);
   const Napi::Object options = call.object(3, "options");
-  auto job = std::make_unique<EvaluateJob>(state_, std::move(data), std::move(batches), loss,
+  auto job = std::make_unique<EvaluateJob>(state_, std::move(data), std::move(batches), losses,
                                            flag(options, "carryState"), flag(options, "reset"),
                                            number(options, "budgetMs"), read_threads(options));
   return AddonData::of(call.env).jobs.add(call.env, std::move(job), &model, read_job(options));
@@ -303,31 +341,33 @@ napi_value ModelWrap::predict_sync(const Call& call) {
   ModelState& model = readable();
   Prediction prediction = read_prediction(call, model, 3, 4);
   prediction.want_states = flag(call.object(4, "options"), "wantStates");
-  float* output;
-  const int64_t size = prediction.size(model.network->output_shape());
-  napi_value array = new_floats(call.env, static_cast<size_t>(size), &output);
-  prediction.run(model.sync_predictor, nullptr, output);
-  return prediction_result(call.env, array, prediction);
+  std::vector<float*> outputs;
+  Napi::Array arrays = Napi::Array::New(call.env);
+  for (const ValueShape& shape : model.network->model_shape().outputs) {
+    float* output;
+    const auto size = static_cast<size_t>(prediction.size(shape));
+    arrays.Set(arrays.Length(), Napi::Value(call.env, new_floats(call.env, size, &output)));
+    outputs.push_back(output);
+  }
+  prediction.run(model.sync_predictor, nullptr, outputs);
+  return prediction_result(call.env, arrays, prediction);
 }
 
 napi_value ModelWrap::gradients(const Call& call) {
   ModelState& model = writable();
   Prediction batch = read_prediction(call, model, 4, 6);
-  std::optional<LossConfig> loss;
+  std::optional<std::vector<LossConfig>> loss;
   if (!call[3].IsNull()) {
-    loss = read_loss_config(call.object(3, "loss"));
+    loss = read_losses(call[3], *model.network);
     check_targets(*batch.data, *loss);
-  } else if (batch.data->data.target_kind == Dataset::TargetKind::kLabels) {
-    invalid("Expected the gradient of the output, or nothing, in the place of targets");
-  } else if (batch.data->data.target_kind == Dataset::TargetKind::kDense &&
-             batch.data->data.target_features != model.network->output_shape().features) {
-    invalid("Expected a gradient of the output's features");
+  } else {
+    check_gradients(batch.data->data, model.network->model_shape());
   }
   StateValues state_gradients = read_states(call.env, call[5], model.predictor.states(),
                                             static_cast<int64_t>(batch.samples.size()));
   const int64_t number = read_job(call.object(6, "options"));
-  auto job =
-      std::make_unique<GradientsJob>(state_, std::move(batch), loss, std::move(state_gradients));
+  auto job = std::make_unique<GradientsJob>(state_, std::move(batch), std::move(loss),
+                                            std::move(state_gradients));
   return AddonData::of(call.env).jobs.add(call.env, std::move(job), &model, number);
 }
 

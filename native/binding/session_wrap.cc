@@ -36,11 +36,12 @@ StepInput read_input(const Call& call, const SessionState& state) {
     return input;
   }
   input.tokens = static_cast<const int32_t*>(view.data);
+  const int64_t vocabulary = state.model->vocabularies[0];
   for (size_t i = 0; i < view.length; ++i) {
-    if (input.tokens[i] < 0 || input.tokens[i] >= state.model->vocabulary) {
-      invalid("Expected a token id from 0 to " + std::to_string(state.model->vocabulary - 1) +
-              " for \"input[" + std::to_string(i) + "]\" but received " +
-              std::to_string(input.tokens[i]) + " (number)");
+    if (input.tokens[i] < 0 || input.tokens[i] >= vocabulary) {
+      invalid("Expected a token id from 0 to " + std::to_string(vocabulary - 1) + " for \"input[" +
+              std::to_string(i) + "]\" but received " + std::to_string(input.tokens[i]) +
+              " (number)");
     }
   }
   return input;

@@ -33,10 +33,27 @@ struct ValueShape {
   bool tokens = false;  // int32 ids instead of floats
 };
 
+// What goes into a model and what comes out.
+struct ModelShape {
+  std::vector<ValueShape> inputs, outputs;
+};
+
+// One call of a layer. Values are numbered: inputs first, then the output of each node; a node
+// reads values before its own only, so there are no cycles. Two nodes with one layer share its
+// weights.
+struct NodeConfig {
+  size_t layer = 0;
+  std::vector<size_t> inputs;
+};
+
+// A graph of layers. All sequences of a model have one batch's lengths. Without nodes, the layers
+// are a chain over the one input.
 struct NetworkConfig {
   uint64_t seed = 0;
-  ValueShape input;
+  std::vector<ValueShape> inputs;
   std::vector<LayerConfig> layers;
+  std::vector<NodeConfig> nodes{};
+  std::vector<size_t> outputs{};  // values, each once
 };
 
 }  // namespace ostinato

@@ -41,7 +41,16 @@ void check_windows(const char* name, const std::vector<int64_t>& offsets,
   }
 }
 
-void check_inputs(const Dataset& data, const ValueShape& input, int64_t vocabulary) {
+void check_lengths(const Dataset& data, bool timed) {
+  for (size_t i = 0; i < data.length.size(); ++i) {
+    if (timed ? data.length[i] >= 0 : data.length[i] == 1) continue;
+    mismatch(std::string("Expected a length of ") + (timed ? "at least 0" : "1") + " at sample " +
+             text(static_cast<int64_t>(i)) + " but received " + text(data.length[i]));
+  }
+}
+
+void check_inputs(const InputData& data, const std::vector<int32_t>& length,
+                  const ValueShape& input, int64_t vocabulary) {
   if (data.tokens != input.tokens) {
     mismatch(std::string("Expected ") + (input.tokens ? "token ids" : "features") +
              " for the model's input but received " + (data.tokens ? "token ids" : "features"));
@@ -50,25 +59,19 @@ void check_inputs(const Dataset& data, const ValueShape& input, int64_t vocabula
     mismatch("Expected " + text(input.features) +
              " features a step for the model's input but received " + text(data.features));
   }
-  for (size_t i = 0; i < data.length.size(); ++i) {
-    if (input.timed ? data.length[i] >= 0 : data.length[i] == 1) continue;
-    mismatch(std::string("Expected a length of ") + (input.timed ? "at least 0" : "1") +
-             " at sample " + text(static_cast<int64_t>(i)) + " but received " +
-             text(data.length[i]));
-  }
   const auto stored = static_cast<int64_t>(data.tokens ? data.input_tokens.size()
                                                        : data.input_floats.size() / data.features);
-  check_windows("inputs", data.input_offset, data.length, input.timed, stored);
+  check_windows("inputs", data.input_offset, length, input.timed, stored);
   // Storage first: windows may overlap many times. Where it holds a wrong id, find who reads it.
   if (!data.tokens || all_below(data.input_tokens, vocabulary)) return;
-  for (int64_t i = 0; i < data.samples(); ++i) {
-    const int64_t span = input.timed ? data.length[i] : 1;
+  for (size_t i = 0; i < length.size(); ++i) {
+    const int64_t span = input.timed ? length[i] : 1;
     for (int64_t t = 0; t < span; ++t) {
       const int32_t token = data.input_tokens[data.input_offset[i] + t];
       if (token >= 0 && token < vocabulary) continue;
       throw Error("ERR_INVALID_ARGUMENT", "Expected a token id in [0, " + text(vocabulary) +
-                                              ") at sample " + text(i) + ", step " + text(t) +
-                                              " but received " + text(token));
+                                              ") at sample " + text(static_cast<int64_t>(i)) +
+                                              ", step " + text(t) + " but received " + text(token));
     }
   }
 }
@@ -79,7 +82,7 @@ void check_rows(const char* name, size_t received, int64_t expected) {
            text(static_cast<int64_t>(received)));
 }
 
-void check_targets(const Dataset& data, const ValueShape& output) {
+void check_targets(const Dataset& all, const TargetData& data, const ValueShape& output) {
   if (data.target_timed != output.timed) {
     mismatch(std::string("Expected targets for ") +
              (output.timed ? "every step" : "whole samples") +
@@ -93,19 +96,19 @@ void check_targets(const Dataset& data, const ValueShape& output) {
              " features, as the model's output has, or a divisor of it, but received " +
              text(data.target_features));
   }
-  if (labels && data.targets_are_inputs && !data.tokens) {
+  if (labels && data.targets_are_inputs && !all.tokens) {
     mismatch("Expected token ids for inputs that serve as labels but received features");
   }
   const std::vector<int32_t>& label =
-      data.targets_are_inputs ? data.input_tokens : data.target_labels;
+      data.targets_are_inputs ? all.input_tokens : data.target_labels;
   const auto stored = static_cast<int64_t>(
       labels ? label.size() : data.target_floats.size() / data.target_features);
-  check_windows("targets", data.target_offset, data.length, output.timed, stored);
+  check_windows("targets", data.target_offset, all.length, output.timed, stored);
   check_rows("sample weights", data.weights.size(), stored);
   check_rows("mask", data.mask.size(), stored);
   if (!labels || all_below(label, output.features)) return;
-  for (int64_t i = 0; i < data.samples(); ++i) {
-    const int64_t span = output.timed ? data.length[i] : 1;
+  for (int64_t i = 0; i < all.samples(); ++i) {
+    const int64_t span = output.timed ? all.length[i] : 1;
     for (int64_t t = 0; t < span; ++t) {
       const int64_t row = data.target_offset[i] + t;
       if (!data.mask.empty() && data.mask[row] == 0.0f) continue;
@@ -122,50 +125,102 @@ void check_targets(const Dataset& data, const ValueShape& output) {
 
 void Dataset::validate(const ValueShape& input, int64_t vocabulary,
                        const ValueShape& output) const {
-  check_inputs(*this, input, vocabulary);
-  if (target_kind != TargetKind::kNone) check_targets(*this, output);
+  validate({{input}, {output}}, {vocabulary});
+}
+
+void Dataset::validate(const ModelShape& shape, const std::vector<int64_t>& vocabularies) const {
+  if (more_inputs.size() + 1 != shape.inputs.size()) {
+    mismatch("Expected data for " + text(static_cast<int64_t>(shape.inputs.size())) +
+             " inputs but received " + text(static_cast<int64_t>(more_inputs.size() + 1)));
+  }
+  check_lengths(*this, std::any_of(shape.inputs.begin(), shape.inputs.end(),
+                                   [](const ValueShape& input) { return input.timed; }));
+  for (size_t i = 0; i < shape.inputs.size(); ++i) {
+    check_inputs(this->input(i), length, shape.inputs[i], vocabularies[i]);
+  }
+  if (target_kind == TargetKind::kNone && more_targets.empty()) return;
+  if (more_targets.size() + 1 != shape.outputs.size()) {
+    mismatch("Expected targets for " + text(static_cast<int64_t>(shape.outputs.size())) +
+             " outputs but received " + text(static_cast<int64_t>(more_targets.size() + 1)));
+  }
+  for (size_t i = 0; i < shape.outputs.size(); ++i) {
+    if (target(i).target_kind != TargetKind::kNone)
+      check_targets(*this, target(i), shape.outputs[i]);
+  }
+}
+
+void Batch::begin(const Dataset& data, const int32_t* samples, int64_t count, size_t inputs,
+                  size_t outputs) {
+  inputs_.resize(inputs);
+  input_rows_.resize(inputs);
+  targets_.resize(outputs);
+  for (TargetRows& targets : targets_) targets.view = {};
+  lengths_.resize(count);
+  for (int64_t row = 0; row < count; ++row) lengths_[row] = data.length[samples[row]];
+  geometry_.assign(count, 0, lengths_.data());
 }
 
 void Batch::assemble(const Dataset& data, const int32_t* samples, int64_t count, bool output_timed,
                      int threads) {
   assemble_inputs(data, samples, count, threads);
-  if (data.target_kind != Dataset::TargetKind::kNone) {
-    assemble_targets(data, samples, output_timed);
-  }
+  assemble_targets(data, data, samples, output_timed, targets_[0]);
 }
 
 void Batch::assemble_inputs(const Dataset& data, const int32_t* samples, int64_t count,
                             int threads) {
-  targets_ = {};
-  lengths_.resize(count);
-  for (int64_t row = 0; row < count; ++row) lengths_[row] = data.length[samples[row]];
-  geometry_.assign(count, 0, lengths_.data());
-  const int64_t rows = geometry_.rows();
-  input_ = {};
-  input_.rows = rows;
+  begin(data, samples, count, 1, 1);
+  assemble_input(data, samples, true, 0, threads);
+}
+
+void Batch::assemble(const Dataset& data, const int32_t* samples, int64_t count,
+                     const ModelShape& shape, int threads) {
+  assemble_inputs(data, samples, count, shape, threads);
+  for (size_t i = 0; i <= data.more_targets.size(); ++i) {
+    assemble_targets(data, data.target(i), samples, shape.outputs[i].timed, targets_[i]);
+  }
+}
+
+void Batch::assemble_inputs(const Dataset& data, const int32_t* samples, int64_t count,
+                            const ModelShape& shape, int threads) {
+  begin(data, samples, count, shape.inputs.size(), shape.outputs.size());
+  for (size_t i = 0; i < shape.inputs.size(); ++i) {
+    assemble_input(data.input(i), samples, shape.inputs[i].timed, i, threads);
+  }
+}
+
+void Batch::assemble_input(const InputData& data, const int32_t* samples, bool timed, size_t i,
+                           int threads) {
+  const int64_t count = geometry_.batch();
+  const int64_t rows = timed ? geometry_.rows() : count;
+  Value& input = inputs_[i];
+  input = {};
+  input.rows = rows;
+  int32_t* tokens = nullptr;
   if (data.tokens) {
-    tokens_.resize(rows);
-    input_.tokens = tokens_.data();
+    input_rows_[i].tokens.resize(rows);
+    tokens = input_rows_[i].tokens.data();
+    input.tokens = tokens;
   } else {
     const int64_t ld = padded(data.features);
     if (count == 1 && ld == data.features) {
       // The rows lie in the storage as they are wanted, and nobody writes to an input.
       const float* stored = data.input_floats.data() + data.input_offset[samples[0]] * ld;
-      input_.floats = {const_cast<float*>(stored), rows, ld, ld};
+      input.floats = {const_cast<float*>(stored), rows, ld, ld};
       return;
     }
-    floats_.reserve(rows * ld);
-    input_.floats = {floats_.data(), rows, data.features, ld};
+    input_rows_[i].floats.reserve(rows * ld);
+    input.floats = {input_rows_[i].floats.data(), rows, data.features, ld};
   }
   const size_t bytes = static_cast<size_t>(data.features) * sizeof(float);
   const auto gather = [&](int64_t sorted) {
     const int64_t offset = data.input_offset[samples[geometry_.batch_row(sorted)]];
-    for (int64_t t = 0; t < geometry_.length(sorted); ++t) {
-      const int64_t row = geometry_.row(sorted, t);
+    const int64_t steps = timed ? geometry_.length(sorted) : 1;
+    for (int64_t t = 0; t < steps; ++t) {
+      const int64_t row = timed ? geometry_.row(sorted, t) : sorted;
       if (data.tokens) {
-        tokens_[row] = data.input_tokens[offset + t];
+        tokens[row] = data.input_tokens[offset + t];
       } else {
-        std::memcpy(input_.floats.row(row), data.input_floats.data() + (offset + t) * data.features,
+        std::memcpy(input.floats.row(row), data.input_floats.data() + (offset + t) * data.features,
                     bytes);
       }
     }
@@ -176,39 +231,41 @@ void Batch::assemble_inputs(const Dataset& data, const int32_t* samples, int64_t
   });
 }
 
-void Batch::assemble_targets(const Dataset& data, const int32_t* samples, bool output_timed) {
+void Batch::assemble_targets(const Dataset& all, const TargetData& data, const int32_t* samples,
+                             bool output_timed, TargetRows& to) {
+  if (data.target_kind == Dataset::TargetKind::kNone) return;
   const int64_t rows = output_timed ? geometry_.rows() : geometry_.batch();
-  if (output_timed) targets_.geometry = &geometry_;
+  if (output_timed) to.view.geometry = &geometry_;
   const bool labels = data.target_kind == Dataset::TargetKind::kLabels;
   const std::vector<int32_t>& label =
-      data.targets_are_inputs ? data.input_tokens : data.target_labels;
+      data.targets_are_inputs ? all.input_tokens : data.target_labels;
   if (labels) {
-    labels_.resize(rows);
-    targets_.labels = labels_.data();
+    to.labels.resize(rows);
+    to.view.labels = to.labels.data();
   } else {
     const int64_t ld = padded(data.target_features);
-    dense_.reserve(rows * ld);
-    targets_.dense = {dense_.data(), rows, data.target_features, ld};
+    to.dense.reserve(rows * ld);
+    to.view.dense = {to.dense.data(), rows, data.target_features, ld};
   }
   if (!data.weights.empty()) {
-    weights_.resize(rows);
-    targets_.weights = weights_.data();
+    to.weights.resize(rows);
+    to.view.weights = to.weights.data();
   }
   if (!data.mask.empty()) {
-    mask_.resize(rows);
-    targets_.mask = mask_.data();
+    to.mask.resize(rows);
+    to.view.mask = to.mask.data();
   }
   const auto gather = [&](int64_t row, int64_t source) {
     const bool counts = data.mask.empty() || data.mask[source] != 0.0f;
-    if (!data.weights.empty()) weights_[row] = data.weights[source];
-    if (!data.mask.empty()) mask_[row] = data.mask[source];
+    if (!data.weights.empty()) to.weights[row] = data.weights[source];
+    if (!data.mask.empty()) to.mask[row] = data.mask[source];
     if (labels) {
-      labels_[row] = counts ? label[source] : 0;
+      to.labels[row] = counts ? label[source] : 0;
     } else if (counts) {
       std::copy_n(data.target_floats.data() + source * data.target_features, data.target_features,
-                  targets_.dense.row(row));
+                  to.view.dense.row(row));
     } else {
-      std::fill_n(targets_.dense.row(row), data.target_features, 0.0f);
+      std::fill_n(to.view.dense.row(row), data.target_features, 0.0f);
     }
   };
   for (int64_t sorted = 0; sorted < geometry_.batch(); ++sorted) {

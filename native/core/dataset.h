@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "core/arena.h"
@@ -13,17 +14,20 @@
 
 namespace ostinato {
 
-// Samples are windows over flat storage, so that overlapping windows of a text share it: sample i
-// has lengths[i] steps (1 when the input is not timed) that begin at step input_offset[i]; its
-// targets begin at row target_offset[i] (one row a step when `target_timed`, else one row).
-struct Dataset {
+// What one input of a model reads. Samples are windows over flat storage, so that overlapping
+// windows of a text share it: sample i has its dataset's length[i] steps (one row when the input is
+// not timed) that begin at row input_offset[i].
+struct InputData {
   bool tokens = false;
   int64_t features = 0;  // floats of an input step; 1 for tokens
   std::vector<int32_t> input_tokens;
   FloatStorage input_floats;
   std::vector<int64_t> input_offset;  // [samples]
-  std::vector<int32_t> length;        // [samples]
+};
 
+// What one output is compared with: the targets of sample i begin at row target_offset[i] (one row
+// a step when `target_timed`, else one row).
+struct TargetData {
   enum class TargetKind : uint8_t { kNone, kLabels, kDense };
   TargetKind target_kind = TargetKind::kNone;
   bool target_timed = false;
@@ -35,11 +39,23 @@ struct Dataset {
   // Optional, indexed as targets are (by target_offset): weights, and a mask of 0 / 1.
   std::vector<float> weights;
   std::vector<float> mask;
+};
 
+// Samples for all inputs and outputs of a model. Those of the first input and output are the
+// dataset's own fields, since most models have no others.
+struct Dataset : InputData, TargetData {
+  std::vector<int32_t> length;  // [samples]: steps of all sequences of a sample; 1 without any
+  std::vector<InputData> more_inputs{};
+  std::vector<TargetData> more_targets{};
+
+  const InputData& input(size_t i) const { return i == 0 ? *this : more_inputs[i - 1]; }
+  const TargetData& target(size_t i) const { return i == 0 ? *this : more_targets[i - 1]; }
   int64_t samples() const { return static_cast<int64_t>(length.size()); }
   // Throws ERR_SHAPE_MISMATCH / ERR_INVALID_ARGUMENT when an offset leaves the storage, or a token
   // or label is outside [0, vocabulary) / [0, classes).
   void validate(const ValueShape& input, int64_t vocabulary, const ValueShape& output) const;
+  // The same for any number of inputs, each with its vocabulary (0 for floats), and outputs.
+  void validate(const ModelShape& shape, const std::vector<int64_t>& vocabularies) const;
 };
 
 // Gathers samples into packed rows. Buffers only grow. The input of a single sample whose rows need
@@ -53,18 +69,40 @@ class Batch {
   // The inputs alone; targets() is empty.
   void assemble_inputs(const Dataset& data, const int32_t* samples, int64_t count, int threads = 1);
   const Geometry& geometry() const { return geometry_; }
-  const Value& input() const { return input_; }
-  const Targets& targets() const { return targets_; }
+  const Value& input() const { return inputs_[0]; }
+  const Targets& targets(size_t output = 0) const { return targets_[output].view; }
+
+  // For a model of any shape.
+  void assemble(const Dataset& data, const int32_t* samples, int64_t count, const ModelShape& shape,
+                int threads = 1);
+  void assemble_inputs(const Dataset& data, const int32_t* samples, int64_t count,
+                       const ModelShape& shape, int threads = 1);
+  std::span<const Value> inputs() const { return inputs_; }
 
  private:
-  void assemble_targets(const Dataset& data, const int32_t* samples, bool output_timed);
+  struct InputRows {
+    std::vector<int32_t> tokens;
+    AlignedBuffer floats;
+  };
+  struct TargetRows {
+    Targets view;
+    std::vector<int32_t> labels;
+    AlignedBuffer dense;
+    std::vector<float> weights, mask;
+  };
+
+  void begin(const Dataset& data, const int32_t* samples, int64_t count, size_t inputs,
+             size_t outputs);
+  void assemble_input(const InputData& data, const int32_t* samples, bool timed, size_t i,
+                      int threads);
+  void assemble_targets(const Dataset& all, const TargetData& data, const int32_t* samples,
+                        bool output_timed, TargetRows& to);
 
   Geometry geometry_;
-  Value input_;
-  Targets targets_;
-  std::vector<int32_t> lengths_, tokens_, labels_;
-  AlignedBuffer floats_, dense_;
-  std::vector<float> weights_, mask_;
+  std::vector<Value> inputs_;
+  std::vector<InputRows> input_rows_;
+  std::vector<TargetRows> targets_;
+  std::vector<int32_t> lengths_;
 };
 
 }  // namespace ostinato

@@ -37,7 +37,7 @@ class EmbeddingRun : public LayerRun {
                 const Matrix& /*dx: tokens have no gradient*/) override {
     float* gradient = params.gradient(layer_.weight_);
     const int64_t units = layer_.units_;
-    update_touched(input, gradient);
+    remember_touched(input);
     // Threads share out the columns: each row of the table is summed in the order of the rows.
     parallel_for(threads_for(2 * input.rows * units, pass.threads), units, kPad,
                  [&](int64_t begin, int64_t end) {
@@ -59,13 +59,8 @@ class EmbeddingRun : public LayerRun {
     }
   }
 
-  void update_touched(const Value& input, float* gradient) const {
+  void remember_touched(const Value& input) const {
     Embedding::Touched& touched = *layer_.touched_;
-    for (const int32_t token : touched.rows) {
-      std::fill_n(gradient + token * layer_.units_, layer_.units_, 0.0f);
-      touched.seen[token] = 0;
-    }
-    touched.rows.clear();
     for (int64_t row = 0; row < input.rows; ++row) {
       const int32_t token = input.tokens[row];
       if (touched.seen[token]) continue;
@@ -98,6 +93,15 @@ void Embedding::initialize(ParamTable& params, uint64_t seed, uint64_t index) co
   if (initializer.name == "torch") initializer = {"normal", 1.0};
   ostinato::initialize(initializer, params.value(weight_), input_dim_, units_, units_,
                        RandomStream(seed, initializer_stream(index, 0)));
+}
+
+void Embedding::begin_backward(const ParamTable& params) const {
+  float* gradient = params.gradient(weight_);
+  for (const int32_t token : touched_->rows) {
+    std::fill_n(gradient + token * units_, units_, 0.0f);
+    touched_->seen[token] = 0;
+  }
+  touched_->rows.clear();
 }
 
 std::unique_ptr<LayerRun> Embedding::make_run() const {

@@ -18,6 +18,7 @@ class Embedding : public Layer {
   explicit Embedding(const LayerConfig& config);
   ValueShape build(const ValueShape& input, ParamTable& params) override;
   void initialize(ParamTable& params, uint64_t seed, uint64_t index) const override;
+  void begin_backward(const ParamTable& params) const override;
   std::unique_ptr<LayerRun> make_run() const override;
 
   int64_t input_dim() const { return input_dim_; }

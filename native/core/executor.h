@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "core/layer.h"
@@ -30,12 +31,19 @@ class Executor {
 
   // Runs the layers over packed input rows (Geometry's order); repacks stale weights and re-plans
   // the workspace when the geometry has changed. The output is valid until the next call.
-  // Throws Cancelled.
+  // Throws Cancelled. Inputs and outputs are in the network's order.
+  void forward(const Geometry& geometry, std::span<const Value> inputs, const RunOptions& options);
+  const Value& output(size_t i) const { return values_[network_->outputs()[i]]; }
+  // The same for a network of one input: returns its first output.
   Value forward(const Geometry& geometry, const Value& input, const RunOptions& options);
 
-  // After a forward with `gradients`: zeroes and fills the gradients of all parameters from dy,
-  // the gradient of the output (may be overwritten). Embedding rows that no token touched stay 0.
-  // Returns the gradient of the input (empty unless `input_gradient`).
+  // After a forward with `gradients`: zeroes and fills the gradients of all parameters from those
+  // of the outputs (may be overwritten). Embedding rows that no token touched stay 0. A value that
+  // several nodes read has their gradients added up, the last node's first.
+  void backward(std::span<const Matrix> dy);
+  // Afterwards: the gradient of an input (empty for tokens and unless `input_gradient`).
+  const Matrix& input_gradient(size_t i) const { return gradients_[i]; }
+  // The same for a network of one output: returns the gradient of the first input.
   Matrix backward(const Matrix& dy);
   // What the layers add to the mean loss beside penalties of weights, after a forward pass in
   // training.
@@ -44,12 +52,12 @@ class Executor {
   // After a training step that counts: what its layers have measured becomes part of the model.
   void commit();
 
-  // A buffer for dy with the output's shape, part of the workspace.
-  Matrix output_gradient() const { return gradients_.back(); }
+  // A buffer for the gradient of an output with its shape, part of the workspace.
+  Matrix output_gradient(size_t i = 0) const { return gradients_[network_->outputs()[i]]; }
 
-  // States of all layers, flattened: index counts through layers() and their states().
+  // States of all nodes, flattened: index counts through nodes() and their layers' states().
   struct StateSlot {
-    size_t layer, state;
+    size_t node, state;
     StateInfo info;
   };
   const std::vector<StateSlot>& states() const { return states_; }
@@ -72,22 +80,41 @@ class Executor {
   int64_t workspace_bytes() const { return workspace_.bytes(); }
 
  private:
+  // One execution of a layer.
+  struct Node {
+    std::unique_ptr<LayerRun> run;
+    uint64_t seed = 0;            // of its masks: each call of a layer has its own
+    std::vector<Value> inputs;    // as the pass at hand has them
+    std::vector<Matrix> scratch;  // where a gradient is made that is then added to another's
+    std::vector<Matrix> dx;       // of its inputs: scratch, the value's gradient, or nothing
+  };
+
   void plan(bool input_gradient);
+  void plan_gradients(bool input_gradient);
+  void want_block(size_t value);
+  void add_scratch(Node& node, const std::vector<size_t>& inputs) const;
   bool must_plan(const Geometry& geometry, const RunOptions& options) const;
   void set_sources(std::vector<const float*>& sources, const StateValues& values,
                    int64_t batch) const;
 
   std::shared_ptr<Network> network_;
-  std::vector<std::unique_ptr<LayerRun>> runs_;
+  std::vector<Node> nodes_;
   std::vector<StateSlot> states_;
   std::vector<const float*> initial_, final_gradient_;  // [states], null: zeros
   Workspace workspace_;
   Pass pass_;
   Geometry geometry_;
-  std::vector<Value> values_;      // values_[i] is the input of layer i
+  std::vector<Value> values_;      // the inputs, then the output of each node
   std::vector<Matrix> gradients_;  // gradients_[i] that of values_[i]
-  // A layer's backward pass reads one gradient and writes another, so two blocks do for all.
-  float* gradient_blocks_[2] = {nullptr, nullptr};
+  // A gradient lives from the last node that reads its value to the one that gives it; then its
+  // block is free for another. In a chain two blocks do for all.
+  struct Block {
+    int64_t floats = 0;
+    bool free = false;
+  };
+  std::vector<Block> blocks_;
+  std::vector<size_t> block_of_;  // [values]; kNoBlock where there is no gradient
+  std::vector<float*> block_data_;
   bool input_gradient_ = false, planned_ = false;
 };
 

@@ -13,6 +13,7 @@
 #include "core/highway.h"
 #include "core/last_step.h"
 #include "core/layer_norm.h"
+#include "core/merge_layers.h"
 #include "core/recurrent.h"
 #include "core/rms_norm.h"
 
@@ -20,6 +21,43 @@ namespace ostinato {
 
 void Pass::check_cancel() const {
   if (cancel != nullptr && cancel->load(std::memory_order_relaxed)) throw Cancelled();
+}
+
+namespace {
+
+[[noreturn]] void no_single_input() {
+  throw Error("ERR_INVALID_ARGUMENT", "Expected a layer of one input");
+}
+
+}  // namespace
+
+ValueShape Layer::build(const ValueShape& /*input*/, ParamTable& /*params*/) { no_single_input(); }
+
+ValueShape Layer::build_from(std::span<const ValueShape> inputs, ParamTable& params) {
+  if (inputs.size() == 1) return build(inputs[0], params);
+  throw Error("ERR_INVALID_ARGUMENT", "Expected one input for layer \"" + config_.name +
+                                          "\" but received " + std::to_string(inputs.size()));
+}
+
+Value LayerRun::forward(const Pass& /*pass*/, const ParamTable& /*params*/,
+                        const Value& /*input*/) {
+  no_single_input();
+}
+
+void LayerRun::backward(const Pass& /*pass*/, const ParamTable& /*params*/, const Value& /*input*/,
+                        const Matrix& /*dy*/, const Matrix& /*dx*/) {
+  no_single_input();
+}
+
+Value LayerRun::forward_from(const Pass& pass, const ParamTable& params,
+                             std::span<const Value> inputs) {
+  return forward(pass, params, inputs[0]);
+}
+
+void LayerRun::backward_to(const Pass& pass, const ParamTable& params,
+                           std::span<const Value> inputs, const Matrix& dy,
+                           std::span<const Matrix> dx) {
+  backward(pass, params, inputs[0], dy, dx[0]);
 }
 
 void Layer::initialize(ParamTable& /*params*/, uint64_t /*seed*/, uint64_t /*index*/) const {}
@@ -47,6 +85,7 @@ std::unique_ptr<Layer> make_layer(const LayerConfig& config) {
   if (config.type == "globalAveragePooling1d" || config.type == "globalMaxPooling1d") {
     return std::make_unique<GlobalPooling>(config);
   }
+  if (is_merge(config.type)) return make_merge(config);
   if (is_recurrent(config.type)) return make_recurrent(config);
   throw Error("ERR_INVALID_ARGUMENT", "Expected a type of layer for \"type\" of layer \"" +
                                           config.name + "\" but received \"" + config.type +

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -62,8 +63,11 @@ class Layer {
   virtual ~Layer() = default;
 
   // Checks the input's shape (throws ERR_SHAPE_MISMATCH), declares parameters, returns the
-  // output's.
-  virtual ValueShape build(const ValueShape& input, ParamTable& params) = 0;
+  // output's. Called once, however many nodes of a graph the layer stands in.
+  virtual ValueShape build(const ValueShape& input, ParamTable& params);
+  // The same for a layer of several inputs, which overrides this one instead. By default there is
+  // one, for `build`; other numbers throw ERR_INVALID_ARGUMENT.
+  virtual ValueShape build_from(std::span<const ValueShape> inputs, ParamTable& params);
   // Draws initial values; `index` is the layer's place in the model (a stream of random numbers).
   virtual void initialize(ParamTable& params, uint64_t seed, uint64_t index) const;
   // Makes the packed copies for these kernels from the current values: those that a forward pass
@@ -71,6 +75,9 @@ class Layer {
   virtual void pack(const ParamTable& params, const Kernels& kernels, int threads);
   virtual void pack_backward(const ParamTable& params, const Kernels& kernels, int threads,
                              const Geometry& geometry);
+  // Called before each backward pass over a graph, once for a layer: clears gradients that the pass
+  // over the parameter table leaves alone.
+  virtual void begin_backward(const ParamTable& /*params*/) const {}
   virtual std::vector<StateInfo> states() const { return {}; }
   virtual std::unique_ptr<LayerRun> make_run() const = 0;
   // False for a layer that needs the future of a sequence, and so cannot run one step at a time.
@@ -94,11 +101,19 @@ class LayerRun {
   // Returns where the output will be (its pointers are set once the workspace is realised).
   virtual void plan(Workspace& workspace, const Pass& pass) = 0;
   // Reads input, returns the output (memory of the run, or of an earlier one).
-  virtual Value forward(const Pass& pass, const ParamTable& params, const Value& input) = 0;
+  virtual Value forward(const Pass& pass, const ParamTable& params, const Value& input);
   // Adds to the gradients of the parameters; when dx.data is not null, writes the input's gradient.
   // `dy` may be overwritten. Called once after forward, with the same pass.
   virtual void backward(const Pass& pass, const ParamTable& params, const Value& input,
-                        const Matrix& dy, const Matrix& dx) = 0;
+                        const Matrix& dy, const Matrix& dx);
+  // The same for a layer of several inputs, which overrides these two instead. No dx is dy or
+  // another dx, so they may be written in any order; those without data are not wanted. Values that
+  // several layers read are added up by the executor: a layer always writes.
+  virtual Value forward_from(const Pass& pass, const ParamTable& params,
+                             std::span<const Value> inputs);
+  virtual void backward_to(const Pass& pass, const ParamTable& params,
+                           std::span<const Value> inputs, const Matrix& dy,
+                           std::span<const Matrix> dx);
 
   // What the last forward pass, in training, adds to the mean loss; its gradient is added to `dy`.
   virtual double penalty() const { return 0; }

@@ -21,6 +21,7 @@ struct LossConfig {
   std::vector<float> class_weights{};
   std::vector<float> quantiles{};  // of kQuantile
   int64_t blank = 0;               // of kCtc
+  double weight = 1.0;             // factor in the total of a model of several outputs
 
   // Whether targets are labels, and whether `correct` means something.
   bool is_sparse() const;

@@ -52,64 +52,80 @@ Predictor::Predictor(std::shared_ptr<Network> network) : executor_(std::move(net
 
 void Predictor::predict(const Dataset& data, const int32_t* samples, int64_t count, int64_t steps,
                         const StateValues& initial_states, int threads,
-                        const std::atomic<bool>* cancel, float* output, StateValues* final_states) {
-  const bool timed = executor_.network().output_shape().timed;
-  batch_.assemble_inputs(data, samples, count, threads);
-  expect_steps(batch_.geometry(), timed, steps);
+                        const std::atomic<bool>* cancel, std::span<float* const> outputs,
+                        StateValues* final_states) {
+  const ModelShape& shape = executor_.network().model_shape();
+  batch_.assemble_inputs(data, samples, count, shape, threads);
   executor_.set_initial_states(initial_states, count);
   RunOptions options;
   options.threads = threads;
   options.cancel = cancel;
-  const Value y = executor_.forward(batch_.geometry(), batch_.input(), options);
-  unpack(batch_.geometry(), timed, y.floats, steps, output);
+  for (const ValueShape& output : shape.outputs) {
+    expect_steps(batch_.geometry(), output.timed, steps);
+  }
+  executor_.forward(batch_.geometry(), batch_.inputs(), options);
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    unpack(batch_.geometry(), shape.outputs[i].timed, executor_.output(i).floats, steps,
+           outputs[i]);
+  }
   if (final_states != nullptr) executor_.get_final_states(*final_states);
 }
 
 LossValue Predictor::evaluate(const Dataset& data, const int32_t* samples, int64_t count,
-                              Loss& loss, bool carry_state, int threads,
+                              Losses& losses, bool carry_state, int threads,
                               const std::atomic<bool>* cancel) {
-  batch_.assemble(data, samples, count, executor_.network().output_shape().timed, threads);
+  batch_.assemble(data, samples, count, executor_.network().model_shape(), threads);
   executor_.set_initial_states(carry_state ? carried_ : kZeros, count);
   RunOptions options;
   options.threads = threads;
   options.cancel = cancel;
-  const Value y = executor_.forward(batch_.geometry(), batch_.input(), options);
-  const LossValue value = loss.evaluate(y.floats, batch_.targets(), {}, threads);
+  executor_.forward(batch_.geometry(), batch_.inputs(), options);
+  const LossValue value = losses.evaluate(executor_, batch_, false, threads);
   if (carry_state) executor_.get_final_states(carried_);
   return value;
 }
 
 Predictor::Gradients Predictor::gradients(const Dataset& data, const int32_t* samples,
-                                          int64_t count, int64_t steps, Loss* loss,
+                                          int64_t count, int64_t steps, Losses* losses,
                                           const StateValues& initial_states,
                                           const StateValues& state_gradients, int threads,
                                           const std::atomic<bool>* cancel) {
-  const ValueShape& shape = executor_.network().input_shape();
-  const ValueShape& output = executor_.network().output_shape();
-  batch_.assemble(data, samples, count, output.timed, threads);
-  expect_steps(batch_.geometry(), shape.timed, steps);
+  const ModelShape& shape = executor_.network().model_shape();
+  batch_.assemble(data, samples, count, shape, threads);
+  for (const ValueShape& input : shape.inputs) {
+    expect_steps(batch_.geometry(), input.timed, steps);
+  }
   executor_.set_initial_states(initial_states, count);
   RunOptions options;
   options.threads = threads;
   options.gradients = true;
-  options.input_gradient = !shape.tokens;
+  options.input_gradient = std::any_of(shape.inputs.begin(), shape.inputs.end(),
+                                       [](const ValueShape& input) { return !input.tokens; });
   options.cancel = cancel;
-  const Value y = executor_.forward(batch_.geometry(), batch_.input(), options);
-  const Matrix dy = executor_.output_gradient();
+  executor_.forward(batch_.geometry(), batch_.inputs(), options);
   Gradients result;
-  result.output.resize(count * (output.timed ? steps : 1) * output.features);
-  unpack(batch_.geometry(), output.timed, y.floats, steps, result.output.data());
-  executor_.get_final_states(result.final_states);
-  if (loss != nullptr) {
-    result.loss = loss->evaluate(y.floats, batch_.targets(), dy, threads);
-  } else {
-    copy_rows(batch_.targets().dense, dy);
+  const auto floats_of = [&](const ValueShape& value) {
+    return count * (value.timed ? steps : 1) * value.features;
+  };
+  std::vector<Matrix> dy;
+  for (size_t i = 0; i < shape.outputs.size(); ++i) {
+    const ValueShape& output = shape.outputs[i];
+    result.outputs.emplace_back(floats_of(output));
+    unpack(batch_.geometry(), output.timed, executor_.output(i).floats, steps,
+           result.outputs.back().data());
+    dy.push_back(executor_.output_gradient(i));
+    if (losses == nullptr) copy_rows(batch_.targets(i).dense, dy.back());
   }
+  executor_.get_final_states(result.final_states);
+  if (losses != nullptr) result.loss = losses->evaluate(executor_, batch_, true, threads);
   executor_.set_final_state_gradients(state_gradients, count);
-  const Matrix dx = executor_.backward(dy);
-  if (!shape.tokens) {
-    result.input.resize(count * (shape.timed ? steps : 1) * shape.features);
-    unpack(batch_.geometry(), shape.timed, dx, steps, result.input.data());
+  executor_.backward(dy);
+  for (size_t i = 0; i < shape.inputs.size(); ++i) {
+    const ValueShape& input = shape.inputs[i];
+    result.inputs.emplace_back(input.tokens ? 0 : floats_of(input));
+    if (input.tokens) continue;
+    unpack(batch_.geometry(), input.timed, executor_.input_gradient(i), steps,
+           result.inputs.back().data());
   }
   for (size_t i = 0; i < states().size(); ++i) {
     const StateInfo& info = states()[i].info;

@@ -10,6 +10,10 @@ namespace ostinato {
 namespace {
 
 void expect_streamable(const Network& network) {
+  if (network.input_count() != 1 || network.outputs().size() != 1) {
+    throw Error("ERR_INVALID_ARGUMENT",
+                "Expected a model of one input and one output for a session");
+  }
   for (const std::unique_ptr<Layer>& layer : network.layers()) {
     if (layer->streamable()) continue;
     throw Error("ERR_INVALID_ARGUMENT",

@@ -35,18 +35,18 @@ class GradientPoint {
 
 }  // namespace
 
-Trainer::Trainer(std::shared_ptr<Network> network, const LossConfig& loss,
+Trainer::Trainer(std::shared_ptr<Network> network, const std::vector<LossConfig>& losses,
                  const OptimizerConfig& optimizer)
     : network_(network),
       executor_(network),
-      loss_(loss, network->kernels()),
+      losses_(losses, *network),
       optimizer_(optimizer, network->kernels(), network->params()),
       weight_drop_(network->params()) {}
 
 StepResult Trainer::step(const Dataset& data, const int32_t* samples, int64_t count,
                          double learning_rate, bool carry_state, bool update_diverged, int threads,
                          const std::atomic<bool>* cancel) {
-  batch_.assemble(data, samples, count, network_->output_shape().timed, threads);
+  batch_.assemble(data, samples, count, network_->model_shape(), threads);
   executor_.set_initial_states(carry_state ? carried_ : kZeros, count);
   ParamTable& params = network_->params();
   GradientPoint point(optimizer_, params, threads);
@@ -59,17 +59,16 @@ StepResult Trainer::step(const Dataset& data, const int32_t* samples, int64_t co
   options.gradients = true;
   options.step = static_cast<uint64_t>(steps_);
   options.cancel = cancel;
-  const Value output = executor_.forward(batch_.geometry(), batch_.input(), options);
+  executor_.forward(batch_.geometry(), batch_.inputs(), options);
 
   StepResult result;
-  const Matrix gradient = executor_.output_gradient();
-  result.loss = loss_.evaluate(output.floats, batch_.targets(), gradient, threads);
+  result.loss = losses_.evaluate(executor_, batch_, true, threads);
   result.diverged = !std::isfinite(result.loss.sum);
   if (result.diverged && !update_diverged) {
     result.gradient_norm = std::numeric_limits<double>::quiet_NaN();
     return result;
   }
-  executor_.backward(gradient);
+  executor_.backward(losses_.gradients());
   dropped.finish();
   result.penalty =
       weight_penalty(params, network_->kernels(), threads) + executor_.activation_penalty();

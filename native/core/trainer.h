@@ -7,13 +7,14 @@
 
 #include "core/dataset.h"
 #include "core/executor.h"
-#include "core/loss.h"
+#include "core/losses.h"
 #include "core/optimizer.h"
 #include "core/weight_drop.h"
 
 namespace ostinato {
 
 struct StepResult {
+  // Of several outputs: their counts summed up, and as mean the total, each loss times its weight.
   LossValue loss;
   double penalty = 0;  // what the layers' regularisers add to the mean loss
   double gradient_norm = 0;
@@ -22,8 +23,12 @@ struct StepResult {
 
 class Trainer {
  public:
-  Trainer(std::shared_ptr<Network> network, const LossConfig& loss,
+  // A loss for each output.
+  Trainer(std::shared_ptr<Network> network, const std::vector<LossConfig>& losses,
           const OptimizerConfig& optimizer);
+  Trainer(std::shared_ptr<Network> network, const LossConfig& loss,
+          const OptimizerConfig& optimizer)
+      : Trainer(std::move(network), std::vector<LossConfig>{loss}, optimizer) {}
 
   // One step on the given samples. carry_state: the rows begin with the final states of the step
   // before (truncated BPTT; the same number of rows, else ERR_SHAPE_MISMATCH), not with zeros.
@@ -33,6 +38,8 @@ class Trainer {
                   bool carry_state, bool update_diverged, int threads,
                   const std::atomic<bool>* cancel);
 
+  // Of each output, in the last step.
+  const std::vector<LossValue>& output_losses() const { return losses_.values(); }
   Optimizer& optimizer() { return optimizer_; }
   int64_t steps() const { return steps_; }  // batches; counts masks of dropout too
   void set_steps(int64_t steps) { steps_ = steps; }
@@ -43,7 +50,7 @@ class Trainer {
  private:
   std::shared_ptr<Network> network_;
   Executor executor_;
-  Loss loss_;
+  Losses losses_;
   Optimizer optimizer_;
   WeightDrop weight_drop_;
   Batch batch_;

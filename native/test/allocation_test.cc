@@ -92,6 +92,31 @@ TEST(Allocations, NoneInSteadyStateTraining) {
   }
 }
 
+TEST(Allocations, NoneInSteadyStateTrainingOfAGraph) {
+  Dataset full = language_data(16, 24);
+  full.more_targets = {full};
+  Dataset ragged = full;
+  for (size_t i = 0; i < ragged.length.size(); ++i) ragged.length[i] = static_cast<int32_t>(i);
+  const std::vector<int32_t> samples = all_samples(full);
+  NetworkConfig config;
+  config.inputs = {{1, true, true}};
+  config.layers = {layer("embedding", {{"inputDim", double{kVocabulary}}, {"units", 8.0}}),
+                   layer("lstm", {{"units", 8.0}, {"returnSequences", true}}), layer("add", {}),
+                   layer("dense", {{"units", double{kVocabulary}}})};
+  config.nodes = {{0, {0}}, {1, {1}}, {2, {1, 2}}, {3, {3}}, {3, {2}}};
+  config.outputs = {4, 5};
+  Trainer trainer(std::make_shared<Network>(config, *available_kernels().back()),
+                  std::vector<LossConfig>{language_loss(), language_loss()}, {});
+  const auto step = [&](const Dataset& data) {
+    trainer.step(data, samples.data(), 16, 0.01, false, false, 1, nullptr);
+  };
+  for (int i = 0; i < 2; ++i) step(full);
+  EXPECT_EQ(allocations_of([&] {
+              for (int i = 0; i < 4; ++i) step(i % 2 ? full : ragged);
+            }),
+            0);
+}
+
 TEST(Allocations, NoneWithAccumulationAveragesAndAScheduleFreeMethod) {
   const Dataset data = language_data(16, 24);
   const std::vector<int32_t> samples = all_samples(data);

@@ -30,7 +30,7 @@ inline LayerConfig layer(const std::string& type, Options options, const std::st
 
 inline std::shared_ptr<Network> make_network(const Kernels& kernels, const ValueShape& input,
                                              std::vector<LayerConfig> layers, uint64_t seed = 1) {
-  return std::make_shared<Network>(NetworkConfig{seed, input, std::move(layers)}, kernels);
+  return std::make_shared<Network>(NetworkConfig{seed, {input}, std::move(layers)}, kernels);
 }
 
 // Rows of the core's layout that own their memory; the padding holds NaN, which nobody may use.

@@ -69,13 +69,13 @@ TEST_P(Prediction, GradientsAreThoseOfTheMeanLoss) {
     const std::vector<int32_t> samples = all_samples(data);
     const auto network = regression(kernels(), timed);
     Predictor predictor(network);
-    Loss loss({LossKind::kMeanSquaredError}, kernels());
+    Losses loss({{LossKind::kMeanSquaredError}}, *network);
     reference::RandomSource random(8);
     const reference::Vector initial = random.vector(3 * 7);
     StateValues states{{initial.begin(), initial.end()}};
     const Predictor::Gradients gradients =
         predictor.gradients(data, samples.data(), 3, 5, &loss, states, {}, 1, nullptr);
-    ASSERT_EQ(gradients.input.size(), 3u * 5 * 3);
+    ASSERT_EQ(gradients.inputs[0].size(), 3u * 5 * 3);
     ASSERT_EQ(gradients.initial_states.size(), 1u);
     const reference::Vector weight = gradient_of(*network, "dense.weight");
 
@@ -91,8 +91,8 @@ TEST_P(Prediction, GradientsAreThoseOfTheMeanLoss) {
     Dataset plus = data, minus = data;
     plus.input_floats[3 * data.input_offset[1] + 4] += kStep;  // sample 1, step 1, feature 1
     minus.input_floats[3 * data.input_offset[1] + 4] -= kStep;
-    expect_slope(value(plus, states), value(minus, states), gradients.input[(5 + 1) * 3 + 1]);
-    EXPECT_EQ(gradients.input[4 * 3], 0.0f) << "beyond the end of sample 0";
+    expect_slope(value(plus, states), value(minus, states), gradients.inputs[0][(5 + 1) * 3 + 1]);
+    EXPECT_EQ(gradients.inputs[0][4 * 3], 0.0f) << "beyond the end of sample 0";
     StateValues up = states, down = states;
     up[0][7 + 2] += kStep;
     down[0][7 + 2] -= kStep;
@@ -138,7 +138,7 @@ TEST_P(Prediction, GradientsTakeUpstreamGradientsInPlaceOfALoss) {
           const int64_t rows = timed ? data.length[sample] : 1;
           for (int64_t i = 0; i < 2 * rows; ++i) {
             sum += data.target_floats[2 * data.target_offset[sample] + i] *
-                   result.output[sample * span * 2 + i];
+                   result.outputs[0][sample * span * 2 + i];
           }
         }
         return sum;
@@ -146,12 +146,12 @@ TEST_P(Prediction, GradientsTakeUpstreamGradientsInPlaceOfALoss) {
       const Predictor::Gradients gradients = run(states);
       const reference::Vector bias = gradient_of(*network, "dense.bias");
       EXPECT_EQ(bias[0] != 0, with_output) << "the states do not pass through the dense layer";
-      ASSERT_EQ(gradients.output.size(), static_cast<size_t>(4 * span * 2));
-      std::vector<float> output(gradients.output.size());
+      ASSERT_EQ(gradients.outputs[0].size(), static_cast<size_t>(4 * span * 2));
+      std::vector<float> output(gradients.outputs[0].size());
       predictor.predict(*given, samples.data(), 4, steps, states, 1, nullptr, output.data(),
                         nullptr);
       EXPECT_EQ(bits_of(output.data(), 4 * span * 2),
-                bits_of(gradients.output.data(), 4 * span * 2));
+                bits_of(gradients.outputs[0].data(), 4 * span * 2));
 
       constexpr float kStep = 1e-2f;
       for (const size_t i : {size_t{2}, size_t{7 + 3}, size_t{14}, size_t{27}}) {

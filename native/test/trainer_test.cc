@@ -31,7 +31,7 @@ TEST_P(Training, LearnsARepeatingText) {
   EXPECT_LT(last, 0.2 * first);
   EXPECT_EQ(trainer.steps(), 150);
   Predictor predictor(network);
-  Loss loss(language_loss(), kernels());
+  Losses loss({language_loss()}, *network);
   const LossValue value = predictor.evaluate(data, samples.data(), 8, loss, false, 1, nullptr);
   EXPECT_NEAR(value.mean(), last, 0.1);
   EXPECT_GT(value.correct, 140);
@@ -83,7 +83,7 @@ TEST_P(Training, CarriedStatesGoOnWhereTheStepBeforeEnded) {
   const Dataset halves = language_data(2, 5), whole = language_data(1, 10);
   const auto network = language_model(kernels());
   Predictor by_halves(network), at_once(network);
-  Loss loss(language_loss(), kernels());
+  Losses loss({language_loss()}, *network);
   const int32_t first = 0, second = 1;
   const double sum = by_halves.evaluate(halves, &first, 1, loss, true, 1, nullptr).sum +
                      by_halves.evaluate(halves, &second, 1, loss, true, 1, nullptr).sum;

@@ -20,6 +20,7 @@ from safetensors.numpy import load
 import ctc
 import curves
 import defined
+import graph
 import layers
 import losses
 import more_layers
@@ -34,8 +35,8 @@ LIMIT = 6 * 1024 * 1024
 
 
 def build_all() -> list[Case]:
-    parts = (recurrent, defined, layers, more_layers, losses, ctc, optimizers, schedules, curves,
-             state_dict)
+    parts = (recurrent, defined, layers, more_layers, graph, losses, ctc, optimizers, schedules,
+             curves, state_dict)
     return [case for part in parts for case in part.build()]
 
 

@@ -8,6 +8,7 @@ import { info } from '../../lib';
 import { ctc } from './checks/ctc';
 import { curve } from './checks/curves';
 import { definedCell } from './checks/defined-cell';
+import { graph } from './checks/graph';
 import { dense, embedding, layerNorm } from './checks/layers';
 import { loss } from './checks/losses';
 import { batchNorm, conv1d, glu, highway, pooling, rmsNorm } from './checks/more-layers';
@@ -37,6 +38,7 @@ const CHECKS: Record<string, Check> = {
   clipping,
   schedule,
   curve,
+  graph,
   stateDict,
   stateDictRun,
 };

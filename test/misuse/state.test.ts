@@ -212,8 +212,10 @@ describe('borrowed methods', () => {
   const native = () =>
     new Model({
       seed: 1,
-      input: { features: 1, tokens: false, timed: true },
+      inputs: [{ features: 1, tokens: false, timed: true }],
       layers: [{ type: 'lstm', name: 'lstm', options: { units: 2 } }],
+      nodes: [{ layer: 0, inputs: [0] }],
+      outputs: [1],
     });
   const dataset = (model: object) =>
     new Dataset(
@@ -224,6 +226,8 @@ describe('borrowed methods', () => {
         lengths: Int32Array.of(2),
         targetFeatures: 1,
         targetTimed: false,
+        moreInputs: [],
+        moreTargets: [],
       },
       model as never,
     );
@@ -294,7 +298,10 @@ describe('borrowed methods', () => {
       layer: layers.lstm({ units: 2 }),
       output: { features: 2, timed: false, tokens: false },
     });
-    model.configureTraining(loss, nativeOptimizer(optimizers.adam(), model.describe().parameters));
+    model.configureTraining(
+      [{ ...loss, weight: 1 }],
+      nativeOptimizer(optimizers.adam(), model.describe().parameters),
+    );
     expect(model.readCarried()).toEqual([]);
     const states = [new Float32Array(6).fill(1), new Float32Array(6).fill(2)];
     model.writeCarried(states, 3);
@@ -334,6 +341,8 @@ describe('borrowed methods', () => {
       lengths: Int32Array.of(2),
       targetFeatures: 2,
       targetTimed: false,
+      moreInputs: [],
+      moreTargets: [],
       ...change,
     };
     const error = thrownBy(() => new Dataset(config as never, model));

@@ -120,8 +120,9 @@ test('two copies of the package in one process', async () => {
       const [a, b] = ${JSON.stringify(copies)}.map((copy) => require(copy + '/build/Release/ostinato.node'));
       const make = ({ layers, sequential }) => sequential([layers.gru({ units: 8, inputFeatures: 2 })], { seed: 5 });
       const [x, y] = [one, two].map((library) => make(library).predictSync([[[1, 2], [3, 4]]]).data);
-      const config = { seed: 1, input: { features: 1, tokens: false, timed: true },
-        layers: [{ type: 'lstm', name: 'lstm', options: { units: 2 } }] };
+      const config = { seed: 1, inputs: [{ features: 1, tokens: false, timed: true }],
+        layers: [{ type: 'lstm', name: 'lstm', options: { units: 2 } }],
+        nodes: [{ layer: 0, inputs: [0] }], outputs: [1] };
       let refused = 0;
       try { a.Model.prototype.describe.call(new b.Model(config)); } catch (error) { refused += error instanceof TypeError; }
       try { one.sequential([two.layers.dense({ units: 1, inputFeatures: 1 })]); } catch (error) { refused += error instanceof TypeError; }
