@@ -22,7 +22,14 @@ export * as schedules from './schedules';
 export * as safetensors from './safetensors';
 export * as text from './text';
 
-export type { ArrayInput, NDArray, NestedArray, NumericArray, ShapedArray } from './data/arrays';
+export type {
+  ArrayInput,
+  ModelData,
+  NDArray,
+  NestedArray,
+  NumericArray,
+  ShapedArray,
+} from './data/arrays';
 export type { Callback, FitContext } from './callbacks';
 export type { Batch, BatchLike, BatchStream } from './data/batches';
 export type { WindowDataset } from './data/window-dataset';

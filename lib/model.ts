@@ -1,5 +1,5 @@
 /** The model: what `sequential` makes and `load` brings back. */
-import type { ArrayInput } from './data/arrays';
+import type { ArrayInput, ModelData } from './data/arrays';
 import type { BatchStream } from './data/batches';
 import type { WindowDataset } from './data/window-dataset';
 import { guardNative, wrongKind, wrongValue } from './errors';
@@ -138,7 +138,7 @@ export class Model implements Disposable {
    *     `ERR_CHECKPOINT`, `ERR_FORMAT`, `ERR_IO`; whatever a callback throws
    * @throws the signal's reason, when it is aborted; the weights are those after the last whole step
    */
-  async fit(x: ArrayInput, y: ArrayInput, options: FitOptions): Promise<History>;
+  async fit(x: ModelData, y: ModelData, options: FitOptions): Promise<History>;
   /** Trains on windows of a text, or on a stream of batches, one pass an epoch. */
   async fit(data: WindowDataset | BatchStream, options: FitOptions): Promise<History>;
   async fit(...args: unknown[]): Promise<History> {
@@ -155,7 +155,7 @@ export class Model implements Disposable {
    *
    * @throws as {@link fit}
    */
-  async evaluate(x: ArrayInput, y: ArrayInput, options?: EvaluateOptions): Promise<Scores>;
+  async evaluate(x: ModelData, y: ModelData, options?: EvaluateOptions): Promise<Scores>;
   /** The loss and metrics over windows or a stream. */
   async evaluate(data: WindowDataset | BatchStream, options?: EvaluateOptions): Promise<Scores>;
   async evaluate(...args: unknown[]): Promise<Scores> {
@@ -168,12 +168,12 @@ export class Model implements Disposable {
    * @returns [batch, features], or [batch, time, features] with zeros beyond a sample's length
    * @throws TypeError, RangeError, OstinatoError as {@link fit}
    */
-  async predict(x: ArrayInput, options?: PredictOptions): Promise<Prediction> {
+  async predict(x: ModelData, options?: PredictOptions): Promise<Prediction> {
     return predict(this.#core, x, options);
   }
 
   /** As {@link predict}, on this thread: for scripts, and where a hop would cost more. */
-  predictSync(x: ArrayInput, options?: PredictOptions): Prediction {
+  predictSync(x: ModelData, options?: PredictOptions): Prediction {
     return predictSync(this.#core, x, options);
   }
 
@@ -183,11 +183,7 @@ export class Model implements Disposable {
    * @param loss a loss, or options with one
    * @throws TypeError, RangeError, OstinatoError as {@link fit}
    */
-  async gradients(
-    x: ArrayInput,
-    y: ArrayInput,
-    loss: LossName | GradientOptions,
-  ): Promise<Gradients>;
+  async gradients(x: ModelData, y: ModelData, loss: LossName | GradientOptions): Promise<Gradients>;
   /**
    * The same without a loss, for upstream gradients dy and ds that come from elsewhere: the
    * gradients of sum(output · dy) + sum(final state · ds), a vector-Jacobian product.
@@ -195,7 +191,7 @@ export class Model implements Disposable {
    * @param upstream `outputGradient`, `stateGradients` or both
    */
   async gradients(
-    x: ArrayInput,
+    x: ModelData,
     y: null | undefined,
     upstream: UpstreamOptions,
   ): Promise<Gradients<null>>;

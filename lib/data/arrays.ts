@@ -33,6 +33,12 @@ export type NestedArray = NumericArray | readonly number[] | readonly NestedArra
 /** Numbers in any form that the API takes. */
 export type ArrayInput = NestedArray | ShapedArray;
 
+/**
+ * Data for a model: an array for its one input or output; for several `{ name: array }`, or an array
+ * of them in order.
+ */
+export type ModelData = ArrayInput | Readonly<Record<string, ArrayInput>> | readonly ArrayInput[];
+
 /** A flat list to read numbers from. */
 export type FlatNumbers = NumericArray | readonly number[];
 

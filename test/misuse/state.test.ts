@@ -280,7 +280,7 @@ describe('borrowed methods', () => {
     expect(thrownBy(predict(native(), Int32Array.of(0))).code).toBe('ERR_INVALID_ARGUMENT');
     expect(thrownBy(predict(model, Int32Array.of(1))).code).toBe('ERR_INVALID_ARGUMENT');
     expect(thrownBy(predict(model, Int32Array.of(-1))).code).toBe('ERR_INVALID_ARGUMENT');
-    expect(model.predictSync(data, Int32Array.of(0), 2, null, options).output).toHaveLength(2);
+    expect(model.predictSync(data, Int32Array.of(0), 2, null, options).outputs[0]).toHaveLength(2);
     data.dispose();
     data.dispose();
     expect(thrownBy(predict(model, Int32Array.of(0))).code).toBe('ERR_DISPOSED');

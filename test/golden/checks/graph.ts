@@ -31,11 +31,11 @@ export async function graph(vector: Vector<{ units: number; classes: number }>):
   const outputGradient = { trend: vector.floats('dtrend'), label: vector.floats('dlabel') };
   const result = await made.gradients(x, null, { outputGradient });
   for (const name of ['trend', 'label'] as const) {
-    expectClose(outputs![name]!, wanted[name], name);
-    expectClose(result.outputs![name]!, wanted[name], `${name} of gradients()`);
+    expectClose(outputs![name], wanted[name], name);
+    expectClose(result.outputs![name], wanted[name], `${name} of gradients()`);
   }
   for (const name of ['a', 'b']) {
-    expectClose(result.inputs![name]!, vector.floats(`grad.${name}`), `grad.${name}`);
+    expectClose(result.inputs![name], vector.floats(`grad.${name}`), `grad.${name}`);
   }
   for (const name of names) {
     const got = result.parameters[name.slice('param.'.length)]!;
