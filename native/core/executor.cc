@@ -218,7 +218,7 @@ double Executor::activation_penalty() const {
 }
 
 void Executor::commit() {
-  for (const std::unique_ptr<LayerRun>& run : runs_) run->commit(pass_, network_->params());
+  for (const Node& node : nodes_) node.run->commit(pass_, network_->params());
 }
 
 void Executor::get_final_state(size_t index, float* destination) const {
