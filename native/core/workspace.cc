@@ -47,6 +47,8 @@ void Workspace::realise() {
     const int64_t base = request.lifetime == Lifetime::kSaved ? 0 : saved_;
     *request.pointer = arena_.data() + base + request.offset;
   }
+  // A ragged batch of the same model wants some regions more than a dense one.
+  if (requests_.capacity() < 2 * requests_.size()) requests_.reserve(2 * requests_.size());
 }
 
 int64_t Workspace::bytes() const { return arena_.size() * static_cast<int64_t>(sizeof(float)); }
