@@ -48,7 +48,7 @@ void Workspace::realise() {
     *request.pointer = arena_.data() + base + request.offset;
   }
   // A ragged batch of the same model wants some regions more than a dense one.
-  if (requests_.capacity() < 2 * requests_.size()) requests_.reserve(2 * requests_.size());
+  if (requests_.capacity() < requests_.size() + 4) requests_.reserve(2 * requests_.size() + 8);
 }
 
 int64_t Workspace::bytes() const { return arena_.size() * static_cast<int64_t>(sizeof(float)); }
