@@ -19,21 +19,35 @@ inline constexpr int kSums = kVectorRegisters >= 32 ? 24 : 12;
 template <int R, int P, int G>
 OSTINATO_INLINE void accumulate(Vf (&sum)[R][P * G], const float* a, int64_t a_ld, int64_t k,
                                 const float* b, int64_t b_panel, int64_t b_ld = G * kV) {
+  constexpr int kColumns = P * G;
+  // Where a step's columns do not fit beside the sums, its factors may: 3 x 4 sums, 3 factors and a
+  // column just fill 16 registers, while 4 columns would be spilled, at half the speed.
+  constexpr bool kKeepsFactors = R < kColumns && (R + 1) * kColumns + 1 > kVectorRegisters;
+  const auto column = [&](int64_t i, int v) {
+    return load(b + v / G * b_panel + i * b_ld + v % G * kV);
+  };
 #pragma GCC unroll 2
   for (int64_t i = 0; i < k; ++i) {
-    Vf column[P * G];
+    if constexpr (kKeepsFactors) {
+      Vf factor[R];
 #pragma GCC unroll 8
-    for (int p = 0; p < P; ++p) {
+      for (int r = 0; r < R; ++r) factor[r] = set1(a[r * a_ld + i]);
 #pragma GCC unroll 8
-      for (int g = 0; g < G; ++g) {
-        column[p * G + g] = load(b + p * b_panel + i * b_ld + g * kV);
+      for (int v = 0; v < kColumns; ++v) {
+        const Vf c = column(i, v);
+#pragma GCC unroll 8
+        for (int r = 0; r < R; ++r) sum[r][v] = fma(factor[r], c, sum[r][v]);
       }
-    }
+    } else {
+      Vf columns[kColumns];
 #pragma GCC unroll 8
-    for (int r = 0; r < R; ++r) {
-      const Vf factor = set1(a[r * a_ld + i]);
+      for (int v = 0; v < kColumns; ++v) columns[v] = column(i, v);
 #pragma GCC unroll 8
-      for (int v = 0; v < P * G; ++v) sum[r][v] = fma(factor, column[v], sum[r][v]);
+      for (int r = 0; r < R; ++r) {
+        const Vf factor = set1(a[r * a_ld + i]);
+#pragma GCC unroll 8
+        for (int v = 0; v < kColumns; ++v) sum[r][v] = fma(factor, columns[v], sum[r][v]);
+      }
     }
   }
 }
