@@ -1,6 +1,9 @@
 // Writes dist/index.mjs and dist/index.d.mts: the ES module face of the CommonJS build. The library
 // exists once, so `import { X }` and `require().X` are the same object. The names come from the type
 // checker's view of lib/index.ts, so nothing needs to be loaded and no list is kept by hand.
+//
+// Node searches a CommonJS file that an ES module imports for its names, which for the whole library
+// takes longer than to run it; so index.mjs imports dist/once.js, in which there are none to find.
 import { existsSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import ts from 'typescript';
@@ -39,8 +42,12 @@ types.sort();
 const list = (names) => names.map((name) => `  ${name},\n`).join('');
 const note = '// Generated from lib/index.ts by scripts/make-esm-entry.mjs.\n';
 writeFileSync(
+  path.join(root, 'dist', 'once.js'),
+  `${note}const library = require('./index.js');\n\nmodule.exports = library;\n`,
+);
+writeFileSync(
   path.join(root, 'dist', 'index.mjs'),
-  `${note}import cjs from './index.js';\n\nexport const {\n${list(values)}} = cjs;\n`,
+  `${note}import cjs from './once.js';\n\nexport const {\n${list(values)}} = cjs;\n`,
 );
 writeFileSync(
   path.join(root, 'dist', 'index.d.mts'),

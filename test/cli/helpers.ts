@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-export const MAIN = join(__dirname, '../../dist/cli/main.js');
+export const MAIN = join(__dirname, '../../dist/cli.js');
 
 /** How a process ended and what it printed. */
 export interface Ended {

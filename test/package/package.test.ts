@@ -61,7 +61,7 @@ test('the package carries the library, a prebuilt addon and all that a source bu
       'dist/index.mjs',
       'dist/index.d.ts',
       'dist/index.d.mts',
-      'dist/cli/main.js',
+      'dist/cli.js',
     ]),
   );
   expect(packed.filter((file) => /^prebuilds\/[\w-]+\/ostinato\.node$/.test(file))).toHaveLength(1);
