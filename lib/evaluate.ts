@@ -34,7 +34,7 @@ export interface EvaluateOptions {
   metrics?: MetricsOption;
   /** Samples that are evaluated together. Default 32. */
   batchSize?: number;
-  /** Steps of each sample that count: [batch]. */
+  /** See `FitOptions.lengths`. */
   lengths?: unknown;
   /** 1 for target rows that count, 0 for those that do not. */
   mask?: unknown;

@@ -80,6 +80,7 @@ export function splitIdentity(split: Split | undefined, seed: number): Identity 
     samples: data.samples,
     trainSamples,
     steps: data.steps,
+    ...(data.moreSteps === undefined ? {} : { moreSteps: { ...data.moreSteps } }),
     batchSize,
     stateful: carryState,
     shuffle,

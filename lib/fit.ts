@@ -105,7 +105,10 @@ export interface FitOptions {
   shuffle?: boolean;
   /** Of the orders. Default: the model's seed. */
   seed?: number;
-  /** Steps of each sample that count: [batch]. What lies beyond is neither read nor computed. */
+  /**
+   * Steps of each sample that count: [batch]; of a model of several time axes, by their names:
+   * `{ source: […], target: […] }`. What lies beyond is neither read nor computed.
+   */
   lengths?: unknown;
   /** 1 for target rows that count, 0 for those that do not: [batch] or [batch, time]. */
   mask?: unknown;

@@ -21,7 +21,7 @@ interface CommonOptions {
    * out are zeros. Adds sum(state · gradient) to what is differentiated.
    */
   stateGradients?: StatesInput;
-  /** Steps of each sample that count: [batch]. Gradients are 0 beyond. Default: the samples' own. */
+  /** See `FitOptions.lengths`. Gradients are 0 beyond. Default: the samples' own. */
   lengths?: unknown;
   /** States to start from, by layer. Default zeros. */
   initialState?: StatesInput;

@@ -3,6 +3,7 @@ import { shapeMismatch, wrongKind, wrongValue } from './errors';
 import type { Layer } from './layers/layer';
 import type { NamedLayer, NamedOutput, NamedInput, Plan, PlanNode } from './model-core';
 import { nameLayers } from './plan';
+import { onAxis } from './shapes';
 import { SymbolicTensor, tensorText } from './symbolic';
 import { checkName, isRecord } from './validate';
 
@@ -188,7 +189,10 @@ function checkCalls(
 ): void {
   const calls = new Map<number, { shapes: string; count: number }>();
   for (const node of nodes) {
-    const shapes = JSON.stringify(node.inputs.map((value) => tensors[value]!.shape));
+    // On whatever time axes: weights know nothing of steps.
+    const shapes = JSON.stringify(
+      node.inputs.map((value) => onAxis(tensors[value]!.shape, undefined)),
+    );
     const first = calls.get(node.layer);
     if (first === undefined) {
       calls.set(node.layer, { shapes, count: 1 });

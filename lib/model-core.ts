@@ -8,6 +8,7 @@ import type { NativeDescription, NativeModel } from './native';
 import type { Optimizer } from './optimizers';
 import type { PlateauState } from './plateau';
 import { getThreads } from './runtime';
+import { axisName, dataAxes } from './shapes';
 import type { ValueShape } from './shapes';
 
 /** A layer with the name that it has in its model. */
@@ -79,11 +80,17 @@ export class ModelCore {
 
   constructor(plan: Plan) {
     this.plan = plan;
+    const axes = dataAxes(plan.inputs.map(({ shape }) => shape));
     this.#native = guardNative(
       () =>
         new (addon().Model)({
           seed: plan.seed,
-          inputs: plan.inputs.map(({ shape }) => shape),
+          inputs: plan.inputs.map(({ shape }) => ({
+            features: shape.features,
+            timed: shape.timed,
+            tokens: shape.tokens,
+            axis: shape.timed ? axes.indexOf(axisName(shape)) : 0,
+          })),
           layers: plan.layers.map(({ name, layer }) => ({
             type: layer.nativeType,
             name,

@@ -17,8 +17,11 @@ export interface NativeLayerConfig {
 export interface NativeModelConfig {
   /** 0 … 2^53 - 1. */
   seed: number;
-  /** `features` of a float input; 1 for tokens. `timed`: rows are steps of sequences. */
-  inputs: { features: number; tokens: boolean; timed: boolean }[];
+  /**
+   * `features` of a float input; 1 for tokens. `timed`: rows are steps of sequences, on the time axis
+   * whose lengths are the data's list number `axis` (default 0).
+   */
+  inputs: { features: number; tokens: boolean; timed: boolean; axis?: number }[];
   layers: NativeLayerConfig[];
   /**
    * Calls of layers, by index. Values are numbered: the inputs first, then the output of each node;
@@ -126,12 +129,15 @@ export interface NativeOptimizerState {
 }
 
 /**
- * Data to copy into native memory. Samples are windows over flat arrays: sample i has `lengths[i]`
- * steps that begin at step `inputOffsets[i]`; its targets begin at row `targetOffsets[i]`.
+ * Data to copy into native memory. Samples are windows over flat arrays: sample i has as many steps
+ * as the lengths of the time axis say, which begin at step `inputOffsets[i]`; its targets begin at
+ * row `targetOffsets[i]`.
  */
 export interface NativeDatasetConfig extends NativeInputData, NativeTargetData {
-  /** Of all sequences of a sample; 1 without any. */
+  /** Of the sequences on the first time axis; 1 without any. */
   lengths: Int32Array;
+  /** Of the second time axis on; `steps` of the longest sequence, padding included. */
+  moreLengths?: { lengths: Int32Array; steps: number }[];
   /** Of the second input and output on. */
   moreInputs: NativeInputData[];
   moreTargets: NativeTargetData[];

@@ -80,7 +80,10 @@ export interface NativeModel {
       threads: number;
     },
   ): Promise<NativeEvaluateResult>;
-  /** One batch: [samples, steps, features] or [samples, features], zeros beyond a row's length. */
+  /**
+   * One batch: [samples, steps, features] or [samples, features], zeros beyond a row's length.
+   * `steps` of the first time axis; others have their own.
+   */
   predict(
     data: NativeDataset,
     samples: Int32Array,

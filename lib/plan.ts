@@ -3,6 +3,7 @@ import { shapeMismatch, wrongKind, wrongValue } from './errors';
 import { isLayer } from './layers/layer';
 import type { Layer } from './layers/layer';
 import type { NamedLayer, Plan } from './model-core';
+import { onAxis } from './shapes';
 import type { Place, ValueShape } from './shapes';
 
 /** Gives each layer a unique name: its own, or its type with `_1`, `_2`, … for further ones. */
@@ -33,7 +34,8 @@ function inputOf(layers: readonly Layer[], names: readonly string[]): ValueShape
       `the first layer must know its input: set inputFeatures: n on "${names[0]}", where the input is [batch, time, n] (or [batch, n] for a model without recurrent layers), or put an embedding first`,
     );
   }
-  const timed = layers.some((layer) => layer.temporal);
+  // Of layers that make steps of their own, those that follow say nothing of the input.
+  const timed = layers.find((layer) => layer.temporal || layer.makesSteps)?.temporal ?? false;
   return { features: first.inputFeatures, timed, tokens: false };
 }
 
@@ -66,7 +68,8 @@ export function makePlan(given: unknown, seed: number): Plan {
         `${name}: inputFeatures is ${inputFeatures}, but the layer before, "${before!.name}", gives ${shape.features} features; leave inputFeatures out`,
       );
     }
-    shape = layer.outputShape(shape, { name, before });
+    const place = { name, before };
+    shape = onAxis(layer.outputShape(shape, place), layer.outputAxis([shape], place));
     named.push({ name, layer, output: shape });
     before = { name, recurrent: layer.recurrent };
   });

@@ -6,6 +6,7 @@ import type { OpenData } from './data/source';
 import { guardNative, wrongKind, wrongValue } from './errors';
 import type { ModelCore } from './model-core';
 import type { NativePrediction, NativeStates } from './native';
+import { stepsOf } from './shapes';
 import type { ValueShape } from './shapes';
 import { nameStates, orderStates, pasteState, sliceState } from './states';
 import type { States, StatesInput } from './states';
@@ -13,7 +14,7 @@ import { abortSignal, anything, flag, integer, optional, parseOptions } from './
 
 /** Options of `model.predict` and `model.predictSync`. */
 export interface PredictOptions {
-  /** Steps of each sample: [batch]. The output is 0 beyond. Default: the samples' own. */
+  /** See `FitOptions.lengths`. The output is 0 beyond. Default: the samples' own. */
   lengths?: unknown;
   /** States to start from, by layer. Default zeros. */
   initialState?: StatesInput;
@@ -52,8 +53,9 @@ const MAX_OUTPUT = 2 ** 31;
  *
  * @throws RangeError when all samples' outputs do not fit one array
  */
-export function outputSize({ features, timed }: ValueShape, { samples, steps }: OpenData): number {
-  const size = features * (timed ? steps : 1);
+export function outputSize(shape: ValueShape, data: OpenData): number {
+  const { samples } = data;
+  const size = shape.features * stepsOf(shape, data);
   if (size * samples >= MAX_OUTPUT) {
     throw wrongValue(
       `an output of fewer than ${MAX_OUTPUT} numbers`,
@@ -66,8 +68,10 @@ export function outputSize({ features, timed }: ValueShape, { samples, steps }: 
 }
 
 /** The shape of a model's output or input for samples of that many steps. */
-export function shapeOf({ features, timed }: ValueShape, { samples, steps }: OpenData): number[] {
-  return timed ? [samples, steps, features] : [samples, features];
+export function shapeOf(shape: ValueShape, data: OpenData): number[] {
+  const { samples } = data;
+  const { features, timed } = shape;
+  return timed ? [samples, stepsOf(shape, data), features] : [samples, features];
 }
 
 /** The first array, and all by name where there are several. */

@@ -10,24 +10,28 @@ import { makePlan } from './plan';
 import { version } from './runtime';
 import * as safetensors from './safetensors';
 import type { Header } from './safetensors';
+import type { TimeAxis } from './shapes';
 import { input } from './symbolic';
 import type { InputOptions } from './symbolic';
 import { isRecord } from './validate';
 import { checkNameMap, getWeights, matchTensors } from './weights';
 import type { LoadReport } from './weights';
 
-/** The number that stands in files; a reader refuses higher ones. */
-const FORMAT = 2;
+/** The highest number that stands in files; a reader refuses higher ones. */
+const FORMAT = 3;
 
 /** What a graph has beside layers. */
 export interface GraphConfig {
-  inputs: { name: string; features: number; timed: boolean; tokens: boolean }[];
+  inputs: { name: string; features: number; timed: boolean; tokens: boolean; axis?: TimeAxis }[];
   /** Calls of layers, by index. Values are numbered: the inputs first, then what each node gives. */
   nodes: { layer: number; inputs: number[] }[];
   outputs: { name: string; value: number }[];
 }
 
-/** A model's configuration as JSON: format 1 for layers in a row, 2 with a graph. */
+/**
+ * A model's configuration as JSON: format 1 for layers in a row, 2 with a graph, 3 with one whose
+ * inputs are on several time axes or name theirs.
+ */
 export interface ModelConfig extends Partial<GraphConfig> {
   format: number;
   seed: number;
@@ -36,8 +40,9 @@ export interface ModelConfig extends Partial<GraphConfig> {
 
 /** The layers with their names, the seed, and the graph if there is one. */
 export function configOf({ kind, seed, layers, ...graph }: Plan): ModelConfig {
+  const named = graph.inputs.some(({ shape }) => shape.axis !== undefined);
   const config = {
-    format: kind === 'graph' ? FORMAT : 1,
+    format: kind === 'graph' ? (named ? 3 : 2) : 1,
     seed,
     layers: layers.map(({ name, layer }) => ({ ...layer.getConfig(), name })),
   };
@@ -70,9 +75,9 @@ function graphPlanOf(
     }
     return value;
   };
-  const inputs = list('inputs').map(({ name, features, timed, tokens }) => {
+  const inputs = list('inputs').map(({ name, features, timed, tokens, axis: timeAxis }) => {
     const shape = timed === true ? [null, features] : [features];
-    const options = tokens === true ? { name, tokens } : { name, shape };
+    const options = tokens === true ? { name, tokens, timeAxis } : { name, shape, timeAxis };
     return input(options as InputOptions);
   });
   const values = [...inputs];
@@ -104,7 +109,7 @@ export function planOf(config: unknown): Plan {
   if (!Array.isArray(layers)) throw wrongKind('an array of layers', 'config.layers', layers);
   const made = layers.map(layerFromConfig);
   const number = Number.isSafeInteger(seed) ? (seed as number) : 0;
-  return format === FORMAT ? graphPlanOf(config, made, number) : makePlan(made, number);
+  return format > 1 ? graphPlanOf(config, made, number) : makePlan(made, number);
 }
 
 /** See `Model.save`. */

@@ -1,6 +1,16 @@
 /** What flows between the layers of a model, and how messages write it. */
 import { shapeMismatch } from './errors';
 
+/**
+ * A time axis: sequences on one axis have equal lengths, sample by sample. The name that `input`
+ * was given, or the number of steps where all sequences have it; undefined for the axis `time` of
+ * all inputs without a name.
+ */
+export type TimeAxis = string | number | undefined;
+
+/** The time axis of inputs that name none. */
+export const DEFAULT_AXIS = 'time';
+
 /** The kind of value between two layers. Batches are left out: every value has a batch axis. */
 export interface ValueShape {
   /** Numbers in a row; 1 for tokens. */
@@ -9,6 +19,40 @@ export interface ValueShape {
   readonly timed: boolean;
   /** Integer ids instead of numbers: [batch, time]. */
   readonly tokens: boolean;
+  /** Which time axis, if it is not that of all inputs without a name for it. */
+  readonly axis?: Exclude<TimeAxis, undefined>;
+}
+
+/** The shape on another time axis, or on none if it has no steps. */
+export function onAxis({ features, timed, tokens }: ValueShape, axis: TimeAxis): ValueShape {
+  return timed && axis !== undefined
+    ? { features, timed, tokens, axis }
+    : { features, timed, tokens };
+}
+
+/** The name of the time axis that the lengths of a value are given under. */
+export function axisName({ axis }: ValueShape): string {
+  return String(axis ?? DEFAULT_AXIS);
+}
+
+/** Names of the time axes whose lengths data gives, in the core's order; at least one. */
+export function dataAxes(inputs: readonly ValueShape[]): string[] {
+  const names = new Set(inputs.filter(({ timed }) => timed).map(axisName));
+  return names.size === 0 ? [DEFAULT_AXIS] : [...names];
+}
+
+/** Steps of the longest sequences of each axis, padding included. */
+export interface AxisSteps {
+  readonly steps: number;
+  /** By name, of the axes after the first. */
+  readonly moreSteps?: Readonly<Record<string, number>> | undefined;
+}
+
+/** Steps of a value in a dense array; 1 without a time axis. */
+export function stepsOf(shape: ValueShape, { steps, moreSteps }: AxisSteps): number {
+  if (!shape.timed) return 1;
+  if (typeof shape.axis === 'number') return shape.axis;
+  return moreSteps?.[axisName(shape)] ?? steps;
 }
 
 /** Where a layer stands in its model, for the messages of shape errors. */
@@ -22,9 +66,11 @@ export interface Place {
 }
 
 /** A shape as messages write it: `[batch, time, 64]`. */
-export function shapeText({ features, timed, tokens }: ValueShape): string {
-  if (tokens) return timed ? '[batch, time]' : '[batch]';
-  return timed ? `[batch, time, ${features}]` : `[batch, ${features}]`;
+export function shapeText(shape: ValueShape): string {
+  const { features, timed, tokens } = shape;
+  const axis = axisName(shape);
+  if (tokens) return timed ? `[batch, ${axis}]` : '[batch]';
+  return timed ? `[batch, ${axis}, ${features}]` : `[batch, ${features}]`;
 }
 
 /** Rejects an input without a time axis, and says which layer dropped it. */

@@ -1,6 +1,7 @@
 /** Symbolic tensors: what flows between layers while a graph is drawn, before there is a model. */
 import { shapeMismatch, wrongKind, wrongValue } from './errors';
 import type { Layer } from './layers/layer';
+import { DEFAULT_AXIS, onAxis } from './shapes';
 import type { ValueShape } from './shapes';
 import {
   MAX_DIMENSION,
@@ -47,6 +48,12 @@ export interface InputOptions {
   shape?: readonly (number | null)[];
   /** Sequences of token ids, [batch, time], for an embedding. Default false. */
   tokens?: boolean;
+  /**
+   * Name of the time axis. Inputs on one axis have sequences of equal lengths, sample by sample;
+   * those of others may differ, as a question and its answer do. Letters, digits, `_` and `-`.
+   * Default `time`.
+   */
+  timeAxis?: string;
   /** Under which data is given. Letters, digits, `_` and `-`. Default `input`, `input_1`, … */
   name?: string;
 }
@@ -54,6 +61,7 @@ export interface InputOptions {
 const schema = {
   shape: anything(),
   tokens: flag(false),
+  timeAxis: optional(custom(checkName)),
   name: optional(custom(checkName)),
 };
 
@@ -86,17 +94,21 @@ function readShape(given: unknown): ValueShape {
 /**
  * An input of a graph.
  *
- * All inputs with a time axis share the lengths of their sequences, sample by sample.
+ * All inputs on one time axis share the lengths of their sequences, sample by sample.
  *
  * @throws TypeError, RangeError for wrong options
  */
 export function input(options: InputOptions): SymbolicTensor {
-  const { shape, tokens, name } = parseOptions('input', options, schema);
+  const { shape, tokens, timeAxis, name } = parseOptions('input', options, schema);
   if (tokens && shape !== undefined) {
     throw wrongKind('nothing beside tokens: true', 'input.shape', shape);
   }
   const value = tokens ? { features: 1, timed: true, tokens: true } : readShape(shape);
-  return new SymbolicTensor(value, name, undefined);
+  if (timeAxis !== undefined && !value.timed) {
+    throw wrongKind('nothing for an input without a time axis', 'input.timeAxis', timeAxis);
+  }
+  const axis = timeAxis === DEFAULT_AXIS ? undefined : timeAxis;
+  return new SymbolicTensor(onAxis(value, axis), name, undefined);
 }
 
 /** How messages call a tensor: by what makes it. */
@@ -131,9 +143,7 @@ export function applyLayer(layer: Layer, given: unknown): SymbolicTensor {
       `${place.name}: inputFeatures is ${features}, but ${place.inputs[0]} gives ${tensors[0]!.shape.features} features; leave inputFeatures out`,
     );
   }
-  const shape = layer.outputShapeOf(
-    tensors.map((tensor) => tensor.shape),
-    place,
-  );
+  const shapes = tensors.map((tensor) => tensor.shape);
+  const shape = onAxis(layer.outputShapeOf(shapes, place), layer.outputAxis(shapes, place));
   return new SymbolicTensor(shape, undefined, { layer, inputs: Object.freeze([...tensors]) });
 }

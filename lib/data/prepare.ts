@@ -2,6 +2,7 @@
 import { shapeMismatch, wrongKind, wrongValue } from '../errors';
 import type { LossTargets } from '../losses';
 import type { NativeDatasetConfig, NativeInputData, NativeTargetData } from '../native';
+import { axisName, dataAxes } from '../shapes';
 import type { ValueShape } from '../shapes';
 import { isRecord, rejectUnknown } from '../validate';
 import { readLabelSequences } from './label-sequences';
@@ -30,8 +31,12 @@ export interface DataShape {
 export interface PreparedData {
   config: NativeDatasetConfig;
   samples: number;
-  /** Rows of the longest sample, padding included. */
+  /** Rows of the longest sample on the first time axis, padding included. */
   steps: number;
+  /** Likewise of further time axes, by name. */
+  moreSteps?: Readonly<Record<string, number>> | undefined;
+  /** Steps that the targets of the first output have, where these are not `config.lengths`. */
+  targetLengths?: Int32Array;
   /** Samples that continue those `lanes` before them, when there is such an order. */
   lanes: number | undefined;
 }
@@ -45,28 +50,49 @@ export interface SampleArrays {
   sampleWeights?: unknown;
 }
 
-function lengthsFrom(rows: Rows, given: unknown, timed: boolean): void {
-  if (given === undefined) return;
-  if (!timed) throw wrongKind('nothing for inputs without a time axis', 'lengths', given);
-  cutToLengths(rows, given, 'lengths');
+/** The `lengths` option by time axis: as it is where there is one, else by name. */
+function lengthsByAxis(given: unknown, axes: readonly string[]): (axis: string) => unknown {
+  if (given === undefined) return () => undefined;
+  if (axes.length === 1) return () => given;
+  if (!isRecord(given) || 'data' in given) {
+    throw wrongKind(`lengths by time axis, { ${axes.join(', ')} },`, 'lengths', given);
+  }
+  rejectUnknown('lengths', Object.keys(given), axes);
+  return (axis) => given[axis];
 }
 
-/** Rows of targets, weights or masks must match the inputs, sample by sample. */
-function checkAgainst(input: Rows, rows: Rows, timed: boolean, name: string): void {
-  if (rows.samples !== input.samples) {
-    throw shapeMismatch(
-      `Expected ${input.samples} samples for "${name}", as many as "x" has, but received ${rows.samples}`,
-    );
-  }
+/** Rows of the sequences on a time axis, and where messages say that they come from. */
+interface Leader {
+  rows: Rows;
+  label: string;
+  /** The layer that gives all sequences one length, whatever the data has. */
+  maker?: string;
+}
+
+/** Rows of targets, weights or masks must match those of their time axis, sample by sample. */
+function checkAgainst(leader: Leader, rows: Rows, timed: boolean, name: string): void {
+  checkSamples(leader, rows, name);
   if (!timed) return;
+  const { lengths, steps } = leader.rows;
   for (let i = 0; i < rows.samples; i++) {
     const length = rows.lengths[i]!;
-    if (length !== input.lengths[i] && (length !== input.steps || length < input.lengths[i]!)) {
-      throw shapeMismatch(
-        `Expected ${input.lengths[i]} steps for "${name}[${i}]", as many as "x[${i}]" has, but received ${length}`,
-      );
-    }
+    if (length === lengths[i] || (length === steps && length >= lengths[i]!)) continue;
+    throw wrongSteps(leader, i, name, length);
   }
+}
+
+function checkSamples({ rows: { samples }, label }: Leader, rows: Rows, name: string): void {
+  if (rows.samples === samples) return;
+  throw shapeMismatch(
+    `Expected ${samples} samples for "${name}", as many as "${label}" has, but received ${rows.samples}`,
+  );
+}
+
+function wrongSteps({ rows, label, maker }: Leader, i: number, name: string, got: number): Error {
+  const why = maker === undefined ? `as "${label}[${i}]" has` : `as "${maker}" gives`;
+  return shapeMismatch(
+    `Expected ${rows.lengths[i]} steps for "${name}[${i}]", as many ${why}, but received ${got}`,
+  );
 }
 
 function readTargets(
@@ -100,17 +126,17 @@ function alignToTargets(
   given: unknown,
   kind: 'mask' | 'sampleWeights',
   name: string,
-  input: Rows,
+  leader: Leader,
   targets: Rows,
   timed: boolean,
 ): Float32Array {
   const aligned = new Float32Array(targets.data.length / targets.features);
   const perSample = kind === 'sampleWeights' && timed && isFlat(given);
   const rows = readRows(given, { timed: timed && !perSample, features: 1, integers: false }, name);
-  checkAgainst(input, rows, timed && !perSample, name);
+  checkAgainst(leader, rows, timed && !perSample, name);
   for (let i = 0; i < rows.samples; i++) {
     const begin = targets.offsets[i]!;
-    const count = timed ? input.lengths[i]! : 1;
+    const count = timed ? leader.rows.lengths[i]! : 1;
     if (perSample) aligned.fill(rows.data[i]!, begin, begin + count);
     else aligned.set(rows.data.subarray(rows.offsets[i], rows.offsets[i]! + count), begin);
   }
@@ -165,8 +191,10 @@ function perName(given: unknown, names: readonly string[], label: string): unkno
 
 interface Inputs {
   configs: NativeInputData[];
-  /** Those that decide on the lengths. */
-  rows: Rows;
+  /** Names of the time axes, in the core's order. */
+  axes: readonly string[];
+  /** By time axis: the first rows that have its lengths. */
+  leaders: ReadonlyMap<string, Leader>;
 }
 
 function readInputs(given: unknown, inputs: readonly InputShape[], lengths: unknown): Inputs {
@@ -176,38 +204,52 @@ function readInputs(given: unknown, inputs: readonly InputShape[], lengths: unkn
     inputs.map(({ name }) => name),
     'x',
   );
-  let leader: { rows: Rows; label: string; timed: boolean } | undefined;
+  const axes = dataAxes(inputs.map(({ shape }) => shape));
+  const noSequence = !inputs.some(({ shape }) => shape.timed);
+  if (noSequence && lengths !== undefined) {
+    throw wrongKind('nothing for inputs without a time axis', 'lengths', lengths);
+  }
+  const lengthsOf = lengthsByAxis(lengths, axes);
+  const leaders = new Map<string, Leader>();
+  let first: Leader | undefined;
   const configs = inputs.map(({ name, shape }, i): NativeInputData => {
     const label = several ? `x.${name}` : 'x';
     if (several && values[i] === undefined) throw wrongKind('an array', label, values[i]);
     const { timed, features, tokens } = shape;
     const rows = readRows(values[i], { timed, features, integers: tokens }, label);
-    if (timed || !inputs.some((input) => input.shape.timed)) lengthsFrom(rows, lengths, timed);
-    if (leader !== undefined) checkSamples(leader.rows, rows, label, leader.label);
-    if (leader?.timed === true && timed) checkSteps(leader.rows, rows, label, leader.label);
-    if (leader === undefined || (timed && !leader.timed)) leader = { rows, label, timed };
+    first ??= { rows, label };
+    if (timed || noSequence) {
+      const axis = axisName(shape);
+      const own = lengthsOf(axis);
+      if (own !== undefined) cutToLengths(rows, own, axes.length > 1 ? `lengths.${axis}` : 'lengths');
+      const leader = leaders.get(axis);
+      checkSamples(leader ?? first, rows, label);
+      if (leader === undefined) leaders.set(axis, { rows, label });
+      else if (timed) checkSteps(leader, rows, label);
+    } else {
+      checkSamples(first, rows, label);
+    }
     const config: NativeInputData = { features: rows.features, inputOffsets: rows.offsets };
     if (tokens) config.tokens = rows.data as Int32Array;
     else config.floats = rows.data as Float32Array;
     return config;
   });
-  return { configs, rows: leader!.rows };
+  return { configs, axes, leaders };
 }
 
-function checkSamples(first: Rows, rows: Rows, label: string, firstLabel: string): void {
-  if (rows.samples === first.samples) return;
-  throw shapeMismatch(
-    `Expected ${first.samples} samples for "${label}", as many as "${firstLabel}" has, but received ${rows.samples}`,
-  );
+/** What the targets of an output must follow: the rows of its time axis. */
+function leaderOf({ shape, owner }: OutputShape, { axes, leaders }: Inputs): Leader {
+  const first = leaders.get(axes[0]!)!;
+  const { axis } = shape;
+  if (!shape.timed) return first;
+  if (typeof axis !== 'number') return leaders.get(axisName(shape))!;
+  const lengths = new Int32Array(first.rows.samples).fill(axis);
+  return { ...first, rows: { ...first.rows, lengths, steps: axis }, maker: owner };
 }
 
-function checkSteps(first: Rows, rows: Rows, label: string, firstLabel: string): void {
-  for (let i = 0; i < rows.samples; i++) {
-    if (rows.lengths[i] === first.lengths[i]) continue;
-    throw shapeMismatch(
-      `Expected ${first.lengths[i]} steps for "${label}[${i}]", as many as "${firstLabel}[${i}]" has, but received ${rows.lengths[i]}`,
-    );
-  }
+function checkSteps(leader: Leader, rows: Rows, name: string): void {
+  const wrong = rows.lengths.findIndex((length, i) => length !== leader.rows.lengths[i]);
+  if (wrong >= 0) throw wrongSteps(leader, wrong, name, rows.lengths[wrong]!);
 }
 
 interface OutputArrays {
@@ -220,7 +262,7 @@ interface OutputArrays {
 
 function readOutput(
   arrays: OutputArrays,
-  rows: Rows,
+  leader: Leader,
   output: OutputShape,
   targets: LossTargets | undefined,
 ): NativeTargetData {
@@ -240,15 +282,15 @@ function readOutput(
   const wanted =
     blank === undefined
       ? readTargets(arrays.y, output, targets, name)
-      : readLabelSequences(arrays.y, rows, features, blank, name);
-  if (blank === undefined) checkAgainst(rows, wanted, timed, name);
+      : readLabelSequences(arrays.y, leader.rows, features, blank, name);
+  if (blank === undefined) checkAgainst(leader, wanted, timed, name);
   if (targets.min !== undefined) checkLeast(wanted, targets.min, name);
   if (targets.labels) config.labels = wanted.data as Int32Array;
   else config.targets = wanted.data as Float32Array;
   config.targetFeatures = wanted.features;
   config.targetOffsets = wanted.offsets;
   if (arrays.mask !== undefined) {
-    config.mask = alignToTargets(arrays.mask, 'mask', maskName, rows, wanted, timed);
+    config.mask = alignToTargets(arrays.mask, 'mask', maskName, leader, wanted, timed);
     checkWeights(config.mask, maskName, true);
   }
   if (arrays.sampleWeights !== undefined) {
@@ -256,7 +298,7 @@ function readOutput(
     if (blank !== undefined && !isFlat(given)) {
       throw wrongKind('one number for each sample', weightsName, given);
     }
-    config.weights = alignToTargets(given, 'sampleWeights', weightsName, rows, wanted, timed);
+    config.weights = alignToTargets(given, 'sampleWeights', weightsName, leader, wanted, timed);
     checkWeights(config.weights, weightsName, false);
   }
   return config;
@@ -274,7 +316,9 @@ export function prepareArrays(
   { inputs, outputs }: DataShape,
   targets: readonly LossTargets[] | undefined,
 ): PreparedData {
-  const { configs, rows } = readInputs(arrays.x, inputs, arrays.lengths);
+  const read = readInputs(arrays.x, inputs, arrays.lengths);
+  const { configs, axes } = read;
+  const [rows, ...moreRows] = axes.map((axis) => read.leaders.get(axis)!.rows);
   const names = outputs.map(({ name }) => name);
   const wanted = targets !== undefined;
   const y = wanted ? perName(arrays.y, names, 'y') : [];
@@ -283,14 +327,25 @@ export function prepareArrays(
   const all = outputs.map((output, i) => {
     const suffix = outputs.length > 1 ? `.${output.name}` : '';
     const own = { y: y[i], mask: mask[i], sampleWeights: weights[i], suffix };
-    return readOutput(own, rows, output, targets?.[i]);
+    return readOutput(own, leaderOf(output, read), output, targets?.[i]);
   });
   const config: NativeDatasetConfig = {
     ...configs[0]!,
     ...all[0]!,
-    lengths: rows.lengths,
+    lengths: rows!.lengths,
+    moreLengths: moreRows.map(({ lengths, steps }) => ({ lengths, steps })),
     moreInputs: configs.slice(1),
     moreTargets: wanted ? all.slice(1) : [],
   };
-  return { config, samples: rows.samples, steps: rows.steps, lanes: undefined };
+  return {
+    config,
+    samples: rows!.samples,
+    steps: rows!.steps,
+    moreSteps:
+      moreRows.length === 0
+        ? undefined
+        : Object.fromEntries(moreRows.map(({ steps }, i) => [axes[i + 1]!, steps])),
+    targetLengths: leaderOf(outputs[0]!, read).rows.lengths,
+    lanes: undefined,
+  };
 }

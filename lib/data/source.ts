@@ -64,6 +64,7 @@ export interface OpenData {
   native: NativeDataset;
   samples: number;
   steps: number;
+  moreSteps: Readonly<Record<string, number>> | undefined;
   lanes: number | undefined;
   /** If they were asked for. */
   targets: KeptTargets | undefined;
@@ -80,7 +81,10 @@ function prepare(
   const [wanted] = targets ?? [];
   const aligned = wanted?.labels === true && wanted.blank === undefined;
   const single = inputs.length === 1 && outputs.length === 1;
-  if (!single || !inputs[0]!.shape.tokens || !outputs[0]!.shape.timed || !aligned) {
+  const [input, output] = [inputs[0]!.shape, outputs[0]!.shape];
+  // On the axis of the windows themselves: a layer that makes steps makes others.
+  const stepwise = output.timed && output.axis === input.axis;
+  if (!single || !input.tokens || !stepwise || !aligned) {
     throw wrongValue(
       'arrays',
       'data',
@@ -104,9 +108,11 @@ export function openData(
   targets: readonly LossTargets[] | undefined,
   keep = false,
 ): OpenData {
-  const { config, samples, steps, lanes } = prepare(core, source, targets);
+  const prepared = prepare(core, source, targets);
+  const { config, samples, steps, moreSteps, lanes } = prepared;
   const { native: model } = core;
   const native = guardNative(() => new (addon().Dataset)(config, model));
-  const kept = keep ? keepTargets(config) : undefined;
-  return { native, samples, steps, lanes, targets: kept, dispose: () => native.dispose() };
+  const kept = keep ? keepTargets(config, prepared.targetLengths ?? config.lengths) : undefined;
+  const dispose = (): void => native.dispose();
+  return { native, samples, steps, moreSteps, lanes, targets: kept, dispose };
 }

@@ -14,6 +14,8 @@ export { lastStep } from './last-step';
 export { layerNorm } from './layer-norm';
 export { lstm } from './lstm';
 export { add, concat, multiply } from './merge';
+export { repeatVector } from './repeat-vector';
+export { reshape } from './reshape';
 export { rmsNorm } from './rms-norm';
 export { simpleRnn } from './simple-rnn';
 export { spatialDropout1d } from './spatial-dropout1d';
@@ -39,6 +41,8 @@ export type { LayerNorm, LayerNormOptions } from './layer-norm';
 export type { Lstm, LstmOptions } from './lstm';
 export type { CheckpointEvery, MergeMode, RecurrentLayer, RecurrentOptions } from './recurrent';
 export type { Add, Concat, MergeOptions, Multiply } from './merge';
+export type { RepeatVector, RepeatVectorOptions } from './repeat-vector';
+export type { Reshape, ReshapeOptions } from './reshape';
 export type { RmsNorm, RmsNormOptions } from './rms-norm';
 export type { SimpleRnn, SimpleRnnOptions } from './simple-rnn';
 export type {

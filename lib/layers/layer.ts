@@ -1,6 +1,6 @@
 /** The base of all layers, and the registry by which saved configurations find their classes. */
 import { shapeMismatch, wrongKind, wrongValue } from '../errors';
-import type { ValueShape, Place } from '../shapes';
+import type { Place, TimeAxis, ValueShape } from '../shapes';
 import { applyLayer } from '../symbolic';
 import type { SymbolicTensor } from '../symbolic';
 import { MAX_DIMENSION, checkName, custom, integer, isRecord, optional } from '../validate';
@@ -22,6 +22,9 @@ export interface LayerOptions {
 
 /** An option of several parts, most of them numbers: `{ kind: 'constant', value: 1 }`. */
 export type OptionParts = Readonly<Record<string, number | boolean | string>>;
+
+/** Most steps of a sequence whose length a layer fixes. */
+export const MAX_STEPS = 2 ** 24;
 
 /** A layer as JSON: its type and all of its options, defaults included. */
 export interface LayerConfig {
@@ -73,6 +76,11 @@ export abstract class Layer {
   /** Whether the layer needs a time axis in its input. */
   get temporal(): boolean {
     return this.recurrent;
+  }
+
+  /** Whether the layer makes a time axis of its own. */
+  get makesSteps(): boolean {
+    return false;
   }
 
   /** Whether the layer takes token ids. */
@@ -138,6 +146,15 @@ export abstract class Layer {
   outputShapeOf(inputs: readonly ValueShape[], place: Place): ValueShape {
     if (inputs.length === 1) return this.outputShape(inputs[0]!, place);
     throw shapeMismatch(`${place.name}: expects one input but receives ${inputs.length}`);
+  }
+
+  /**
+   * The time axis of what comes out, where that has one: the first input's that has one.
+   *
+   * @throws OstinatoError `ERR_SHAPE_MISMATCH` for axes that do not go together
+   */
+  outputAxis(inputs: readonly ValueShape[], _place: Place): TimeAxis {
+    return inputs.find(({ timed }) => timed)?.axis;
   }
 
   /**

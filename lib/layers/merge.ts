@@ -1,7 +1,7 @@
 /** Layers of several inputs that make one value of them. */
 import { shapeMismatch } from '../errors';
-import { requireNumbers, shapeText } from '../shapes';
-import type { Place, ValueShape } from '../shapes';
+import { axisName, requireNumbers, shapeText } from '../shapes';
+import type { Place, TimeAxis, ValueShape } from '../shapes';
 import { parseOptions } from '../validate';
 import { Layer, layerSchema, registerLayer } from './layer';
 import type { LayerOptions } from './layer';
@@ -41,6 +41,17 @@ abstract class Merge extends Layer {
     });
     const total = inputs.reduce((sum, { features }) => sum + features, 0);
     return { ...first, features: this.sums ? total : first.features };
+  }
+
+  override outputAxis(inputs: readonly ValueShape[], place: Place): TimeAxis {
+    const [first] = inputs;
+    const other = inputs.find(({ axis, timed }) => timed && axis !== first!.axis);
+    if (other !== undefined) {
+      throw shapeMismatch(
+        `${place.name}: expects all sequences on one time axis, but they are on "${axisName(first!)}" and "${axisName(other)}", whose lengths may differ`,
+      );
+    }
+    return first!.axis;
   }
 
   /** Whether the features add up. */

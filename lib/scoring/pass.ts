@@ -4,6 +4,7 @@ import type { OpenData } from '../data/source';
 import type { ModelCore } from '../model-core';
 import type { ModelLoss } from '../model-loss';
 import type { NativeStates } from '../native';
+import { stepsOf } from '../shapes';
 import { ScoredBatch } from './scorer';
 import type { Scorer } from './scorer';
 
@@ -37,8 +38,9 @@ export async function scoreSamples(
 ): Promise<void> {
   const { carryState, signal, threads } = options;
   const { loss } = options.loss.outputs[0]!;
-  const { features, timed } = core.last.output;
-  const steps = timed ? data.steps : 1;
+  const { output } = core.last;
+  const { features } = output;
+  const steps = stepsOf(output, data);
   // Carried states bind rows to each other; others may be cut as it suits.
   const batchSize = carryState
     ? options.batchSize

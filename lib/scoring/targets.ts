@@ -16,14 +16,18 @@ export interface KeptTargets {
   mask: Float32Array | undefined;
 }
 
-/** Copies what the core is about to copy, too: the arrays may be the caller's. */
-export function keepTargets(config: NativeDatasetConfig): KeptTargets {
+/**
+ * Copies what the core is about to copy, too: the arrays may be the caller's.
+ *
+ * @param lengths of the output's sequences
+ */
+export function keepTargets(config: NativeDatasetConfig, lengths: Int32Array): KeptTargets {
   const values = config.targetsAreInputs === true ? config.tokens : config.labels;
   return {
     values: (values ?? config.targets!).slice(),
     features: config.targetFeatures,
     offsets: config.targetOffsets!.slice(),
-    lengths: config.lengths.slice(),
+    lengths: lengths.slice(),
     timed: config.targetTimed,
     mask: config.mask?.slice(),
   };

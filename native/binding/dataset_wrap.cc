@@ -16,6 +16,7 @@ int64_t bytes(const Values& values) {
 }
 
 constexpr int64_t kMaxFeatures = int64_t{1} << 24;
+constexpr int64_t kMaxSteps = int64_t{1} << 31;
 
 void read_input(napi_env env, const Napi::Object& config, InputData& data) {
   data.features = integer(config, "features", 1, kMaxFeatures);
@@ -52,6 +53,14 @@ void read_all(napi_env env, const Napi::Object& config, Dataset& data) {
   data.length = int32s(env, config.Get("lengths"), "lengths");
   read_input(env, config, data);
   read_targets(env, config, data);
+  const bool axes = given(config, "moreLengths");
+  const Napi::Array lengths =
+      axes ? config.Get("moreLengths").As<Napi::Array>() : Napi::Array::New(env);
+  for (uint32_t i = 0; i < lengths.Length(); ++i) {
+    const Napi::Object axis = lengths.Get(i).As<Napi::Object>();
+    data.more_lengths.push_back(
+        {int32s(env, axis.Get("lengths"), "lengths"), integer(axis, "steps", 0, kMaxSteps)});
+  }
   const Napi::Array inputs = config.Get("moreInputs").As<Napi::Array>();
   for (uint32_t i = 0; i < inputs.Length(); ++i) {
     read_input(env, inputs.Get(i).As<Napi::Object>(), data.more_inputs.emplace_back());
@@ -93,6 +102,7 @@ DatasetWrap::DatasetWrap(napi_env env, std::shared_ptr<const DatasetState> state
     : state_(std::move(state)), memory_(env) {
   const Dataset& data = state_->data;
   int64_t size = bytes(data.length);
+  for (const AxisLengths& axis : data.more_lengths) size += bytes(axis.length);
   for (size_t i = 0; i <= data.more_inputs.size(); ++i) size += input_bytes(data.input(i));
   for (size_t i = 0; i <= data.more_targets.size(); ++i) size += target_bytes(data.target(i));
   memory_.set(size);

@@ -119,8 +119,12 @@ NetworkConfig read_network_config(const Napi::Object& from) {
   const Napi::Array inputs = from.Get("inputs").As<Napi::Array>();
   for (uint32_t i = 0; i < inputs.Length(); ++i) {
     const Napi::Object input = inputs.Get(i).As<Napi::Object>();
-    config.inputs.push_back(
-        {integer(input, "features", 1, kMaxFeatures), flag(input, "timed"), flag(input, "tokens")});
+    TimeAxis axis;
+    if (input.Has("axis")) {
+      axis.lengths = static_cast<size_t>(integer(input, "axis", 0, inputs.Length()));
+    }
+    config.inputs.push_back({integer(input, "features", 1, kMaxFeatures), flag(input, "timed"),
+                             flag(input, "tokens"), axis});
   }
   const Napi::Array layers = from.Get("layers").As<Napi::Array>();
   for (uint32_t i = 0; i < layers.Length(); ++i) {

@@ -121,7 +121,7 @@ napi_value EvaluateJob::result(napi_env env) {
 
 int64_t Prediction::size(const ValueShape& shape) const {
   const auto count = static_cast<int64_t>(samples.size());
-  return checked_product(checked_product(count, shape.timed ? steps : 1), shape.features);
+  return checked_product(checked_product(count, data->data.padded_steps(shape, steps)), shape.features);
 }
 
 void Prediction::run(Predictor& predictor, const std::atomic<bool>* cancel,

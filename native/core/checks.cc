@@ -32,6 +32,16 @@ int64_t positive_option(const LayerConfig& config, const std::string& key) {
                   (config.options.count(key) ? std::to_string(value) + " (number)" : "nothing"));
 }
 
+int64_t steps_option(const LayerConfig& config, const std::string& key) {
+  constexpr int64_t kMaxSteps = int64_t{1} << 24;
+  const int64_t value = positive_option(config, key);
+  if (value <= kMaxSteps) return value;
+  throw Error("ERR_INVALID_ARGUMENT", "Expected at most " + std::to_string(kMaxSteps) + " for \"" +
+                                          key + "\" of layer \"" + config.name +
+                                          "\" but received " + std::to_string(value) +
+                                          " (number)");
+}
+
 double range_option(const LayerConfig& config, const std::string& key, double otherwise, double low,
                     double high) {
   const double value = config.number(key, otherwise);

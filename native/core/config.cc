@@ -1,5 +1,6 @@
 #include "core/config.h"
 
+#include <algorithm>
 #include <cmath>
 #include <sstream>
 
@@ -69,6 +70,16 @@ std::string LayerConfig::text(const std::string& key, const std::string& otherwi
   const std::string* value = std::get_if<std::string>(option);
   if (value == nullptr) wrong_kind(*this, key, "a string", *option);
   return *value;
+}
+
+size_t ModelShape::data_axes() const {
+  return static_cast<size_t>(std::count_if(
+      axes.begin(), axes.end(), [](const TimeAxis& axis) { return axis.steps == 0; }));
+}
+
+size_t ModelShape::axis_of(const ValueShape& shape) const {
+  if (!shape.timed) return 0;
+  return static_cast<size_t>(std::find(axes.begin(), axes.end(), shape.axis) - axes.begin());
 }
 
 }  // namespace ostinato

@@ -25,17 +25,34 @@ struct LayerConfig {
   std::string text(const std::string& key, const std::string& otherwise) const;
 };
 
+// A time axis: the sequences on one axis have equal lengths, sample by sample.
+struct TimeAxis {
+  size_t lengths = 0;  // which of the data's lists of lengths
+  int64_t steps = 0;   // where positive, the length of all sequences, whatever the data is
+  bool operator==(const TimeAxis&) const = default;
+};
+
 // The kind of value that flows between layers. Rows are packed rows (N of them) when `timed`,
 // otherwise batch rows (B).
 struct ValueShape {
   int64_t features = 0;  // for tokens: 1
   bool timed = true;
   bool tokens = false;  // int32 ids instead of floats
+  TimeAxis axis{};      // of the steps; without meaning unless `timed`
 };
 
 // What goes into a model and what comes out.
 struct ModelShape {
   std::vector<ValueShape> inputs, outputs;
+  // All time axes of the model's values: those of the data's lengths in their order, then those of
+  // fixed lengths. The first is there even if no value has a time axis.
+  std::vector<TimeAxis> axes{TimeAxis{}};
+
+  // How many of the axes have lengths that the data gives.
+  size_t data_axes() const;
+  // Which of the axes the rows of a value follow: its own, or for a value without a time axis the
+  // first, whose order its rows have.
+  size_t axis_of(const ValueShape& shape) const;
 };
 
 // One call of a layer. Values are numbered: inputs first, then the output of each node; a node
@@ -46,7 +63,7 @@ struct NodeConfig {
   std::vector<size_t> inputs;
 };
 
-// A graph of layers. All sequences of a model have one batch's lengths. Without nodes, the layers
+// A graph of layers. Inputs on one axis have sequences of equal lengths. Without nodes, the layers
 // are a chain over the one input.
 struct NetworkConfig {
   uint64_t seed = 0;

@@ -25,15 +25,15 @@ bool all_below(const std::vector<int32_t>& values, int64_t bound) {
                      [bound](int32_t value) { return value >= 0 && value < bound; });
 }
 
-// Windows lie inside the storage: `rows` of them from offsets[i], for each sample.
-void check_windows(const char* name, const std::vector<int64_t>& offsets,
-                   const std::vector<int32_t>& length, bool timed, int64_t rows) {
-  if (offsets.size() != length.size()) {
-    mismatch("Expected " + text(static_cast<int64_t>(length.size())) + " offsets of " + name +
-             " but received " + text(static_cast<int64_t>(offsets.size())));
+// Windows lie inside the storage of so many rows, for each sample.
+void check_windows(const char* name, const std::vector<int64_t>& offsets, const Dataset& data,
+                   const ValueShape& shape, int64_t rows) {
+  if (static_cast<int64_t>(offsets.size()) != data.samples()) {
+    mismatch("Expected " + text(data.samples()) + " offsets of " + name + " but received " +
+             text(static_cast<int64_t>(offsets.size())));
   }
   for (size_t i = 0; i < offsets.size(); ++i) {
-    const int64_t span = timed ? length[i] : 1;
+    const int64_t span = data.rows_of(shape, static_cast<int64_t>(i));
     if (offsets[i] >= 0 && offsets[i] <= rows - span) continue;
     mismatch("Expected " + std::string(name) + " of sample " + text(static_cast<int64_t>(i)) +
              " inside " + text(rows) + " rows but received " + text(span) + " rows from row " +
@@ -49,8 +49,26 @@ void check_lengths(const Dataset& data, bool timed) {
   }
 }
 
-void check_inputs(const InputData& data, const std::vector<int32_t>& length,
-                  const ValueShape& input, int64_t vocabulary) {
+void check_more_lengths(const Dataset& data, size_t axes) {
+  if (data.more_lengths.size() + 1 != axes) {
+    mismatch("Expected lengths for " + text(static_cast<int64_t>(axes)) +
+             " time axes but received " + text(static_cast<int64_t>(data.more_lengths.size() + 1)));
+  }
+  for (const AxisLengths& axis : data.more_lengths) {
+    if (axis.length.size() != data.length.size()) {
+      mismatch("Expected " + text(data.samples()) + " lengths for each time axis but received " +
+               text(static_cast<int64_t>(axis.length.size())));
+    }
+    for (size_t i = 0; i < axis.length.size(); ++i) {
+      if (axis.length[i] >= 0 && axis.length[i] <= axis.steps) continue;
+      mismatch("Expected a length from 0 to " + text(axis.steps) + " at sample " +
+               text(static_cast<int64_t>(i)) + " but received " + text(axis.length[i]));
+    }
+  }
+}
+
+void check_inputs(const Dataset& all, const InputData& data, const ValueShape& input,
+                  int64_t vocabulary) {
   if (data.tokens != input.tokens) {
     mismatch(std::string("Expected ") + (input.tokens ? "token ids" : "features") +
              " for the model's input but received " + (data.tokens ? "token ids" : "features"));
@@ -61,17 +79,16 @@ void check_inputs(const InputData& data, const std::vector<int32_t>& length,
   }
   const auto stored = static_cast<int64_t>(data.tokens ? data.input_tokens.size()
                                                        : data.input_floats.size() / data.features);
-  check_windows("inputs", data.input_offset, length, input.timed, stored);
+  check_windows("inputs", data.input_offset, all, input, stored);
   // Storage first: windows may overlap many times. Where it holds a wrong id, find who reads it.
   if (!data.tokens || all_below(data.input_tokens, vocabulary)) return;
-  for (size_t i = 0; i < length.size(); ++i) {
-    const int64_t span = input.timed ? length[i] : 1;
+  for (int64_t i = 0; i < all.samples(); ++i) {
+    const int64_t span = all.rows_of(input, i);
     for (int64_t t = 0; t < span; ++t) {
       const int32_t token = data.input_tokens[data.input_offset[i] + t];
       if (token >= 0 && token < vocabulary) continue;
       throw Error("ERR_INVALID_ARGUMENT", "Expected a token id in [0, " + text(vocabulary) +
-                                              ") at sample " + text(static_cast<int64_t>(i)) +
-                                              ", step " + text(t) + " but received " + text(token));
+                                              ") at sample " + text(i) + ", step " + text(t) + " but received " + text(token));
     }
   }
 }
@@ -103,12 +120,12 @@ void check_targets(const Dataset& all, const TargetData& data, const ValueShape&
       data.targets_are_inputs ? all.input_tokens : data.target_labels;
   const auto stored = static_cast<int64_t>(
       labels ? label.size() : data.target_floats.size() / data.target_features);
-  check_windows("targets", data.target_offset, all.length, output.timed, stored);
+  check_windows("targets", data.target_offset, all, output, stored);
   check_rows("sample weights", data.weights.size(), stored);
   check_rows("mask", data.mask.size(), stored);
   if (!labels || all_below(label, output.features)) return;
   for (int64_t i = 0; i < all.samples(); ++i) {
-    const int64_t span = output.timed ? all.length[i] : 1;
+    const int64_t span = all.rows_of(output, i);
     for (int64_t t = 0; t < span; ++t) {
       const int64_t row = data.target_offset[i] + t;
       if (!data.mask.empty() && data.mask[row] == 0.0f) continue;
@@ -135,8 +152,9 @@ void Dataset::validate(const ModelShape& shape, const std::vector<int64_t>& voca
   }
   check_lengths(*this, std::any_of(shape.inputs.begin(), shape.inputs.end(),
                                    [](const ValueShape& input) { return input.timed; }));
+  check_more_lengths(*this, shape.data_axes());
   for (size_t i = 0; i < shape.inputs.size(); ++i) {
-    check_inputs(this->input(i), length, shape.inputs[i], vocabularies[i]);
+    check_inputs(*this, this->input(i), shape.inputs[i], vocabularies[i]);
   }
   if (target_kind == TargetKind::kNone && more_targets.empty()) return;
   if (more_targets.size() + 1 != shape.outputs.size()) {
@@ -149,49 +167,62 @@ void Dataset::validate(const ModelShape& shape, const std::vector<int64_t>& voca
   }
 }
 
-void Batch::begin(const Dataset& data, const int32_t* samples, int64_t count, size_t inputs,
-                  size_t outputs) {
+void Batch::begin(const Dataset& data, const int32_t* samples, int64_t count,
+                  const TimeAxis* axes, size_t axis_count, size_t inputs, size_t outputs) {
   inputs_.resize(inputs);
   input_rows_.resize(inputs);
   targets_.resize(outputs);
   for (TargetRows& targets : targets_) targets.view = {};
   lengths_.resize(count);
-  for (int64_t row = 0; row < count; ++row) lengths_[row] = data.length[samples[row]];
-  geometry_.assign(count, 0, lengths_.data());
+  geometries_.resize(axis_count);
+  for (size_t axis = 0; axis < axis_count; ++axis) {
+    if (axes[axis].steps > 0) {
+      geometries_[axis].assign(count, axes[axis].steps, nullptr);
+      continue;
+    }
+    const std::vector<int32_t>& length = data.lengths(axes[axis].lengths);
+    for (int64_t row = 0; row < count; ++row) lengths_[row] = length[samples[row]];
+    geometries_[axis].assign(count, 0, lengths_.data());
+  }
 }
 
 void Batch::assemble(const Dataset& data, const int32_t* samples, int64_t count, bool output_timed,
                      int threads) {
   assemble_inputs(data, samples, count, threads);
-  assemble_targets(data, data, samples, output_timed, targets_[0]);
+  assemble_targets(data, data, samples, output_timed, geometry(), targets_[0]);
 }
 
 void Batch::assemble_inputs(const Dataset& data, const int32_t* samples, int64_t count,
                             int threads) {
-  begin(data, samples, count, 1, 1);
-  assemble_input(data, samples, true, 0, threads);
+  const TimeAxis only;
+  begin(data, samples, count, &only, 1, 1, 1);
+  assemble_input(data, samples, true, geometry(), 0, threads);
 }
 
 void Batch::assemble(const Dataset& data, const int32_t* samples, int64_t count,
                      const ModelShape& shape, int threads) {
   assemble_inputs(data, samples, count, shape, threads);
   for (size_t i = 0; i <= data.more_targets.size(); ++i) {
-    assemble_targets(data, data.target(i), samples, shape.outputs[i].timed, targets_[i]);
+    const ValueShape& output = shape.outputs[i];
+    assemble_targets(data, data.target(i), samples, output.timed, geometry_of(shape, output),
+                     targets_[i]);
   }
 }
 
 void Batch::assemble_inputs(const Dataset& data, const int32_t* samples, int64_t count,
                             const ModelShape& shape, int threads) {
-  begin(data, samples, count, shape.inputs.size(), shape.outputs.size());
+  begin(data, samples, count, shape.axes.data(), shape.axes.size(), shape.inputs.size(),
+        shape.outputs.size());
   for (size_t i = 0; i < shape.inputs.size(); ++i) {
-    assemble_input(data.input(i), samples, shape.inputs[i].timed, i, threads);
+    const ValueShape& input = shape.inputs[i];
+    assemble_input(data.input(i), samples, input.timed, geometry_of(shape, input), i, threads);
   }
 }
 
-void Batch::assemble_input(const InputData& data, const int32_t* samples, bool timed, size_t i,
-                           int threads) {
-  const int64_t count = geometry_.batch();
-  const int64_t rows = timed ? geometry_.rows() : count;
+void Batch::assemble_input(const InputData& data, const int32_t* samples, bool timed,
+                           const Geometry& geometry, size_t i, int threads) {
+  const int64_t count = geometry.batch();
+  const int64_t rows = timed ? geometry.rows() : count;
   Value& input = inputs_[i];
   input = {};
   input.rows = rows;
@@ -213,10 +244,10 @@ void Batch::assemble_input(const InputData& data, const int32_t* samples, bool t
   }
   const size_t bytes = static_cast<size_t>(data.features) * sizeof(float);
   const auto gather = [&](int64_t sorted) {
-    const int64_t offset = data.input_offset[samples[geometry_.batch_row(sorted)]];
-    const int64_t steps = timed ? geometry_.length(sorted) : 1;
+    const int64_t offset = data.input_offset[samples[geometry.batch_row(sorted)]];
+    const int64_t steps = timed ? geometry.length(sorted) : 1;
     for (int64_t t = 0; t < steps; ++t) {
-      const int64_t row = timed ? geometry_.row(sorted, t) : sorted;
+      const int64_t row = timed ? geometry.row(sorted, t) : sorted;
       if (data.tokens) {
         tokens[row] = data.input_tokens[offset + t];
       } else {
@@ -232,10 +263,10 @@ void Batch::assemble_input(const InputData& data, const int32_t* samples, bool t
 }
 
 void Batch::assemble_targets(const Dataset& all, const TargetData& data, const int32_t* samples,
-                             bool output_timed, TargetRows& to) {
+                             bool output_timed, const Geometry& geometry, TargetRows& to) {
   if (data.target_kind == Dataset::TargetKind::kNone) return;
-  const int64_t rows = output_timed ? geometry_.rows() : geometry_.batch();
-  if (output_timed) to.view.geometry = &geometry_;
+  const int64_t rows = output_timed ? geometry.rows() : geometry.batch();
+  if (output_timed) to.view.geometry = &geometry;
   const bool labels = data.target_kind == Dataset::TargetKind::kLabels;
   const std::vector<int32_t>& label =
       data.targets_are_inputs ? all.input_tokens : data.target_labels;
@@ -268,14 +299,14 @@ void Batch::assemble_targets(const Dataset& all, const TargetData& data, const i
       std::fill_n(to.view.dense.row(row), data.target_features, 0.0f);
     }
   };
-  for (int64_t sorted = 0; sorted < geometry_.batch(); ++sorted) {
-    const int64_t offset = data.target_offset[samples[geometry_.batch_row(sorted)]];
+  for (int64_t sorted = 0; sorted < geometry.batch(); ++sorted) {
+    const int64_t offset = data.target_offset[samples[geometry.batch_row(sorted)]];
     if (!output_timed) {
       gather(sorted, offset);
       continue;
     }
-    for (int64_t t = 0; t < geometry_.length(sorted); ++t) {
-      gather(geometry_.row(sorted, t), offset + t);
+    for (int64_t t = 0; t < geometry.length(sorted); ++t) {
+      gather(geometry.row(sorted, t), offset + t);
     }
   }
 }

@@ -15,8 +15,8 @@
 namespace ostinato {
 
 // What one input of a model reads. Samples are windows over flat storage, so that overlapping
-// windows of a text share it: sample i has its dataset's length[i] steps (one row when the input is
-// not timed) that begin at row input_offset[i].
+// windows of a text share it: sample i has as many steps as its time axis says (one row when the
+// input is not timed) that begin at row input_offset[i].
 struct InputData {
   bool tokens = false;
   int64_t features = 0;  // floats of an input step; 1 for tokens
@@ -41,16 +41,39 @@ struct TargetData {
   std::vector<float> mask;
 };
 
+// The lengths of the sequences on a further time axis.
+struct AxisLengths {
+  std::vector<int32_t> length;  // [samples]
+  int64_t steps = 0;            // of the longest, padding included: predictions are that long
+};
+
 // Samples for all inputs and outputs of a model. Those of the first input and output are the
 // dataset's own fields, since most models have no others.
 struct Dataset : InputData, TargetData {
-  std::vector<int32_t> length;  // [samples]: steps of all sequences of a sample; 1 without any
+  // [samples]: steps of the sequences on the first time axis; 1 without any.
+  std::vector<int32_t> length;
+  std::vector<AxisLengths> more_lengths{};
   std::vector<InputData> more_inputs{};
   std::vector<TargetData> more_targets{};
 
   const InputData& input(size_t i) const { return i == 0 ? *this : more_inputs[i - 1]; }
   const TargetData& target(size_t i) const { return i == 0 ? *this : more_targets[i - 1]; }
   int64_t samples() const { return static_cast<int64_t>(length.size()); }
+  // Of all samples on the axis with those lengths.
+  const std::vector<int32_t>& lengths(size_t i) const {
+    return i == 0 ? length : more_lengths[i - 1].length;
+  }
+  // Rows of a sample of such a value.
+  int64_t rows_of(const ValueShape& shape, int64_t sample) const {
+    if (!shape.timed) return 1;
+    return shape.axis.steps > 0 ? shape.axis.steps : lengths(shape.axis.lengths)[sample];
+  }
+  // Steps of such a value in a dense array, padding included; `first` are those of the first axis.
+  int64_t padded_steps(const ValueShape& shape, int64_t first) const {
+    if (!shape.timed) return 1;
+    if (shape.axis.steps > 0) return shape.axis.steps;
+    return shape.axis.lengths == 0 ? first : more_lengths[shape.axis.lengths - 1].steps;
+  }
   // Throws ERR_SHAPE_MISMATCH / ERR_INVALID_ARGUMENT when an offset leaves the storage, or a token
   // or label is outside [0, vocabulary) / [0, classes).
   void validate(const ValueShape& input, int64_t vocabulary, const ValueShape& output) const;
@@ -68,7 +91,7 @@ class Batch {
                 int threads = 1);
   // The inputs alone; targets() is empty.
   void assemble_inputs(const Dataset& data, const int32_t* samples, int64_t count, int threads = 1);
-  const Geometry& geometry() const { return geometry_; }
+  const Geometry& geometry() const { return geometries_.front(); }
   const Value& input() const { return inputs_[0]; }
   const Targets& targets(size_t output = 0) const { return targets_[output].view; }
 
@@ -78,6 +101,12 @@ class Batch {
   void assemble_inputs(const Dataset& data, const int32_t* samples, int64_t count,
                        const ModelShape& shape, int threads = 1);
   std::span<const Value> inputs() const { return inputs_; }
+  // One for each of the shape's time axes. Each sorts the samples by its own lengths; values without
+  // a time axis are in the order of the first.
+  std::span<const Geometry> geometries() const { return geometries_; }
+  const Geometry& geometry_of(const ModelShape& shape, const ValueShape& value) const {
+    return geometries_[shape.axis_of(value)];
+  }
 
  private:
   struct InputRows {
@@ -91,14 +120,14 @@ class Batch {
     std::vector<float> weights, mask;
   };
 
-  void begin(const Dataset& data, const int32_t* samples, int64_t count, size_t inputs,
-             size_t outputs);
-  void assemble_input(const InputData& data, const int32_t* samples, bool timed, size_t i,
-                      int threads);
-  void assemble_targets(const Dataset& all, const TargetData& data, const int32_t* samples,
-                        bool output_timed, TargetRows& to);
+  void begin(const Dataset& data, const int32_t* samples, int64_t count, const TimeAxis* axes,
+             size_t axis_count, size_t inputs, size_t outputs);
+  void assemble_input(const InputData& data, const int32_t* samples, bool timed,
+                      const Geometry& geometry, size_t i, int threads);
+  static void assemble_targets(const Dataset& all, const TargetData& data, const int32_t* samples,
+                               bool output_timed, const Geometry& geometry, TargetRows& to);
 
-  Geometry geometry_;
+  std::vector<Geometry> geometries_{1};
   std::vector<Value> inputs_;
   std::vector<InputRows> input_rows_;
   std::vector<TargetRows> targets_;

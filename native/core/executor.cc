@@ -28,10 +28,21 @@ void clear_gradients(const ParamTable& params, int threads) {
       });
 }
 
+// Rows that one geometry has sorted, in the order of another.
+void reorder(const Geometry& from_order, const Matrix& from, const Geometry& to_order,
+             const Matrix& to) {
+  for (int64_t row = 0; row < from.rows; ++row) {
+    std::memcpy(to.row(to_order.sorted_row(from_order.batch_row(row))), from.row(row),
+                static_cast<size_t>(from.cols) * sizeof(float));
+  }
+}
+
 }  // namespace
 
 Executor::Executor(std::shared_ptr<Network> network) : network_(std::move(network)) {
   const std::vector<NodeConfig>& nodes = network_->nodes();
+  const ModelShape& shape = network_->model_shape();
+  geometries_.resize(shape.axes.size());
   std::vector<uint64_t> calls(network_->layers().size(), 0);
   nodes_.resize(nodes.size());
   for (size_t k = 0; k < nodes.size(); ++k) {
@@ -42,6 +53,13 @@ Executor::Executor(std::shared_ptr<Network> network) : network_(std::move(networ
     nodes_[k].inputs.resize(nodes[k].inputs.size());
     nodes_[k].scratch.resize(nodes[k].inputs.size());
     nodes_[k].dx.resize(nodes[k].inputs.size());
+    for (const size_t value : nodes[k].inputs) {
+      nodes_[k].input_geometries.push_back(
+          &geometries_[shape.axis_of(network_->shapes()[value])]);
+    }
+    nodes_[k].geometry = &geometries_[network_->node_axes()[k]];
+    nodes_[k].output_geometry =
+        &geometries_[shape.axis_of(network_->shapes()[network_->input_count() + k])];
     const std::vector<StateInfo> infos = layer.states();
     for (size_t state = 0; state < infos.size(); ++state) {
       states_.push_back({k, state, infos[state]});
@@ -56,17 +74,52 @@ Executor::Executor(std::shared_ptr<Network> network) : network_(std::move(networ
   block_data_.reserve(values_.size());
 }
 
-bool Executor::must_plan(const Geometry& geometry, const RunOptions& options) const {
+bool Executor::must_plan(std::span<const Geometry> geometries, const RunOptions& options) const {
   return !planned_ || options.threads != pass_.threads || options.training != pass_.training ||
          options.gradients != pass_.gradients || options.input_gradient != input_gradient_ ||
-         geometry != geometry_;
+         !std::equal(geometries.begin(), geometries.end(), geometries_.begin(), geometries_.end());
+}
+
+int64_t Executor::rows_of(size_t value) const {
+  const ValueShape& shape = network_->shapes()[value];
+  const Geometry& geometry = geometries_[network_->model_shape().axis_of(shape)];
+  return shape.timed ? geometry.rows() : geometry.batch();
+}
+
+// What is the node's own in a pass.
+void Executor::enter(const Node& node) {
+  pass_.geometry = node.geometry;
+  pass_.inputs = node.input_geometries;
+  pass_.output = node.output_geometry;
+  pass_.seed = node.seed;
+}
+
+// A layer that reads sequences of one axis only need not know that there are others: if it gives
+// one row a sample, the executor brings the rows into the first axis' order.
+void Executor::plan_order(size_t k) {
+  Node& node = nodes_[k];
+  const size_t value = network_->input_count() + k;
+  const bool one_axis = std::all_of(
+      node.input_geometries.begin(), node.input_geometries.end(),
+      [&](const Geometry* geometry) { return geometry == node.geometry; });
+  node.reorders = one_axis && !network_->shapes()[value].timed &&
+                  !node.geometry->same_order(geometries_.front());
+  if (!node.reorders) return;
+  const int64_t features = network_->shapes()[value].features;
+  workspace_.want(&node.ordered, rows_of(value), features, Lifetime::kSaved);
+  if (pass_.gradients) {
+    workspace_.want(&node.dy, rows_of(value), features, Lifetime::kScratch);
+  }
 }
 
 void Executor::plan(bool input_gradient) {
   workspace_.begin();
   plan_gradients(input_gradient);
-  for (Node& node : nodes_) {
+  for (size_t k = 0; k < nodes_.size(); ++k) {
+    Node& node = nodes_[k];
     workspace_.next_layer();
+    enter(node);
+    plan_order(k);
     node.run->plan(workspace_, pass_);
     for (Matrix& scratch : node.scratch) {
       if (scratch.cols > 0) {
@@ -87,7 +140,7 @@ void Executor::plan(bool input_gradient) {
 // Gives a value's gradient a shape, and a block that is not in use.
 void Executor::want_block(size_t value) {
   const ValueShape& shape = network_->shapes()[value];
-  gradients_[value] = {nullptr, pass_.rows(shape), shape.features, padded(shape.features)};
+  gradients_[value] = {nullptr, rows_of(value), shape.features, padded(shape.features)};
   size_t block = 0;
   while (block < blocks_.size() && !blocks_[block].free) ++block;
   if (block == blocks_.size()) blocks_.emplace_back();
@@ -115,7 +168,7 @@ void Executor::plan_gradients(bool input_gradient) {
       if (block_of_[value] == kNoBlock) {
         want_block(value);
       } else {
-        nodes_[k].scratch[i].rows = pass_.rows(shape);
+        nodes_[k].scratch[i].rows = rows_of(value);
         nodes_[k].scratch[i].cols = shape.features;
       }
     }
@@ -123,28 +176,38 @@ void Executor::plan_gradients(bool input_gradient) {
   }
 }
 
-void Executor::forward(const Geometry& geometry, std::span<const Value> inputs,
+void Executor::forward(std::span<const Geometry> geometries, std::span<const Value> inputs,
                        const RunOptions& options) {
-  network_->pack_if_stale(options.threads, options.gradients ? &geometry : nullptr);
-  const bool stale = must_plan(geometry, options);
+  if (geometries.size() != geometries_.size()) {
+    throw Error("ERR_SHAPE_MISMATCH", "Expected lengths for " +
+                                          std::to_string(geometries_.size()) +
+                                          " time axes but received " +
+                                          std::to_string(geometries.size()));
+  }
+  network_->pack_if_stale(options.threads,
+                          options.gradients ? geometries : std::span<const Geometry>());
+  const bool stale = must_plan(geometries, options);
   pass_.kernels = &network_->kernels();
-  pass_.geometry = &geometry_;
+  pass_.samples = &geometries_.front();
   pass_.threads = options.threads;
   pass_.training = options.training;
   pass_.gradients = options.gradients;
-  pass_.seed = network_->seed();
   pass_.step = options.step;
   pass_.cancel = options.cancel;
   pass_.split_trial = options.split_trial;
   if (stale) {
     planned_ = false;  // until the new plan stands
-    geometry_ = geometry;
+    std::copy(geometries.begin(), geometries.end(), geometries_.begin());
+    if (geometries_.size() > 1) {
+      for (Geometry& geometry : geometries_) geometry.index();
+    }
     input_gradient_ = options.input_gradient;
     plan(input_gradient_);
     planned_ = true;
   }
   for (size_t i = 0; i < states_.size(); ++i) {
-    nodes_[states_[i].node].run->set_initial_state(geometry_, states_[i].state, initial_[i]);
+    const Node& node = nodes_[states_[i].node];
+    node.run->set_initial_state(*node.geometry, states_[i].state, initial_[i]);
     initial_[i] = nullptr;
   }
   std::copy(inputs.begin(), inputs.end(), values_.begin());
@@ -153,8 +216,12 @@ void Executor::forward(const Geometry& geometry, std::span<const Value> inputs,
     Node& node = nodes_[k];
     const std::vector<size_t>& from = network_->nodes()[k].inputs;
     for (size_t i = 0; i < from.size(); ++i) node.inputs[i] = values_[from[i]];
-    pass_.seed = node.seed;
-    values_[inputs.size() + k] = node.run->forward_from(pass_, network_->params(), node.inputs);
+    enter(node);
+    Value& output = values_[inputs.size() + k];
+    output = node.run->forward_from(pass_, network_->params(), node.inputs);
+    if (!node.reorders) continue;
+    reorder(*node.geometry, output.floats, geometries_.front(), node.ordered);
+    output.floats = node.ordered;
   }
 }
 
@@ -182,8 +249,8 @@ void Executor::backward(std::span<const Matrix> dy) {
   clear_gradients(params, pass_.threads);
   for (const std::unique_ptr<Layer>& layer : network_->layers()) layer->begin_backward(params);
   for (size_t i = 0; i < states_.size(); ++i) {
-    nodes_[states_[i].node].run->set_final_state_gradient(geometry_, states_[i].state,
-                                                          final_gradient_[i]);
+    const Node& node = nodes_[states_[i].node];
+    node.run->set_final_state_gradient(*node.geometry, states_[i].state, final_gradient_[i]);
     final_gradient_[i] = nullptr;
   }
   for (size_t i = 0; i < dy.size(); ++i) gradients_[network_->outputs()[i]] = dy[i];
@@ -194,9 +261,13 @@ void Executor::backward(std::span<const Matrix> dy) {
     for (size_t i = 0; i < to.size(); ++i) {
       node.dx[i] = node.scratch[i].cols > 0 ? node.scratch[i] : gradients_[to[i]];
     }
-    pass_.seed = node.seed;
-    node.run->backward_to(pass_, params, node.inputs, gradients_[network_->input_count() + k],
-                          node.dx);
+    enter(node);
+    const Matrix* dy = &gradients_[network_->input_count() + k];
+    if (node.reorders) {
+      reorder(geometries_.front(), *dy, *node.geometry, node.dy);
+      dy = &node.dy;
+    }
+    node.run->backward_to(pass_, params, node.inputs, *dy, node.dx);
     add_scratch(node, to);
   }
   // Where the caller brought memory of its own, the workspace's takes its place again.
@@ -218,17 +289,22 @@ double Executor::activation_penalty() const {
 }
 
 void Executor::commit() {
-  for (const Node& node : nodes_) node.run->commit(pass_, network_->params());
+  for (const Node& node : nodes_) {
+    enter(node);
+    node.run->commit(pass_, network_->params());
+  }
 }
 
 void Executor::get_final_state(size_t index, float* destination) const {
   const StateSlot& slot = states_[index];
-  nodes_[slot.node].run->get_final_state(geometry_, slot.state, destination);
+  const Node& node = nodes_[slot.node];
+  node.run->get_final_state(*node.geometry, slot.state, destination);
 }
 
 void Executor::get_initial_state_gradient(size_t index, float* destination) const {
   const StateSlot& slot = states_[index];
-  nodes_[slot.node].run->get_initial_state_gradient(geometry_, slot.state, destination);
+  const Node& node = nodes_[slot.node];
+  node.run->get_initial_state_gradient(*node.geometry, slot.state, destination);
 }
 
 void Executor::set_sources(std::vector<const float*>& sources, const StateValues& values,
@@ -266,7 +342,7 @@ void Executor::get_final_states(StateValues& values) const {
   values.resize(states_.size());
   for (size_t i = 0; i < states_.size(); ++i) {
     const StateInfo& info = states_[i].info;
-    values[i].resize(info.slots * geometry_.batch() * info.features);
+    values[i].resize(info.slots * geometries_.front().batch() * info.features);
     get_final_state(i, values[i].data());
   }
 }

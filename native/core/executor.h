@@ -29,10 +29,17 @@ class Executor {
  public:
   explicit Executor(std::shared_ptr<Network> network);
 
-  // Runs the layers over packed input rows (Geometry's order); repacks stale weights and re-plans
-  // the workspace when the geometry has changed. The output is valid until the next call.
-  // Throws Cancelled. Inputs and outputs are in the network's order.
-  void forward(const Geometry& geometry, std::span<const Value> inputs, const RunOptions& options);
+  // Runs the layers over packed input rows (in the order of their axis' geometry); repacks stale
+  // weights and re-plans the workspace when a geometry has changed. There is a geometry for each of
+  // ModelShape::axes. The output is valid until the next call. Throws Cancelled, and
+  // ERR_SHAPE_MISMATCH for another number of geometries. Inputs and outputs are in the network's
+  // order.
+  void forward(std::span<const Geometry> geometries, std::span<const Value> inputs,
+               const RunOptions& options);
+  // The same for a network of one time axis.
+  void forward(const Geometry& geometry, std::span<const Value> inputs, const RunOptions& options) {
+    forward(std::span(&geometry, 1), inputs, options);
+  }
   const Value& output(size_t i) const { return values_[network_->outputs()[i]]; }
   // The same for a network of one input: returns its first output.
   Value forward(const Geometry& geometry, const Value& input, const RunOptions& options);
@@ -87,13 +94,23 @@ class Executor {
     std::vector<Value> inputs;    // as the pass at hand has them
     std::vector<Matrix> scratch;  // where a gradient is made that is then added to another's
     std::vector<Matrix> dx;       // of its inputs: scratch, the value's gradient, or nothing
+    std::vector<const Geometry*> input_geometries;
+    const Geometry* geometry = nullptr;  // of its own axis
+    const Geometry* output_geometry = nullptr;
+    // Where a node ends a time axis that sorts the samples in another way than the first one does:
+    // its output in the first one's order, and in backward its gradient in the node's.
+    bool reorders = false;
+    Matrix ordered, dy;
   };
 
+  void enter(const Node& node);
   void plan(bool input_gradient);
+  void plan_order(size_t k);
+  int64_t rows_of(size_t value) const;
   void plan_gradients(bool input_gradient);
   void want_block(size_t value);
   void add_scratch(Node& node, const std::vector<size_t>& inputs) const;
-  bool must_plan(const Geometry& geometry, const RunOptions& options) const;
+  bool must_plan(std::span<const Geometry> geometries, const RunOptions& options) const;
   void set_sources(std::vector<const float*>& sources, const StateValues& values,
                    int64_t batch) const;
 
@@ -103,7 +120,7 @@ class Executor {
   std::vector<const float*> initial_, final_gradient_;  // [states], null: zeros
   Workspace workspace_;
   Pass pass_;
-  Geometry geometry_;
+  std::vector<Geometry> geometries_;  // of each time axis
   std::vector<Value> values_;      // the inputs, then the output of each node
   std::vector<Matrix> gradients_;  // gradients_[i] that of values_[i]
   // A gradient lives from the last node that reads its value to the one that gives it; then its

@@ -38,6 +38,11 @@ void Geometry::assign(int64_t batch, int64_t steps, const int32_t* lengths) {
   }
 }
 
+void Geometry::index() {
+  sorted_.resize(batch_);
+  for (int64_t row = 0; row < batch_; ++row) sorted_[order_[row]] = static_cast<int32_t>(row);
+}
+
 int64_t Geometry::step_of(int64_t row) const {
   return std::upper_bound(offset_.begin(), offset_.end(), row) - offset_.begin() - 1;
 }

@@ -25,6 +25,17 @@ class Geometry {
   int64_t length(int64_t sorted_row) const { return length_[sorted_row]; }
   // Which batch row is the sorted row (stable: equal lengths keep their order).
   int64_t batch_row(int64_t sorted_row) const { return order_[sorted_row]; }
+  // The inverse: which sorted row is the batch row. Only after `index`, which models of several time
+  // axes need to find the rows of a sample on another axis.
+  int64_t sorted_row(int64_t batch_row) const { return sorted_[batch_row]; }
+  void index();
+  // Whether the rows of a batch are sorted as they are by another geometry of it.
+  bool same_order(const Geometry& other) const { return order_ == other.order_; }
+  // The sorted row of the same sample by another geometry of the batch, which has an index unless it
+  // is this one.
+  int64_t partner(int64_t sorted_row, const Geometry& other) const {
+    return &other == this ? sorted_row : other.sorted_row(batch_row(sorted_row));
+  }
   // Packed row of (sorted row, step).
   int64_t row(int64_t sorted_row, int64_t t) const { return offset_[t] + sorted_row; }
 
@@ -41,7 +52,11 @@ class Geometry {
     }
   }
 
-  bool operator==(const Geometry&) const = default;
+  // An index makes no difference.
+  bool operator==(const Geometry& other) const {
+    return batch_ == other.batch_ && steps_ == other.steps_ && offset_ == other.offset_ &&
+           length_ == other.length_ && order_ == other.order_;
+  }
 
  private:
   int64_t batch_ = 0, steps_ = 0;
@@ -49,6 +64,7 @@ class Geometry {
   std::vector<int64_t> offset_;  // [T + 1]
   std::vector<int32_t> length_;  // [B], sorted
   std::vector<int32_t> order_;   // [B]
+  std::vector<int32_t> sorted_;  // [B], the inverse of order_
 };
 
 }  // namespace ostinato

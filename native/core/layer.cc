@@ -15,6 +15,8 @@
 #include "core/layer_norm.h"
 #include "core/merge_layers.h"
 #include "core/recurrent.h"
+#include "core/repeat_vector.h"
+#include "core/reshape.h"
 #include "core/rms_norm.h"
 
 namespace ostinato {
@@ -37,6 +39,13 @@ ValueShape Layer::build_from(std::span<const ValueShape> inputs, ParamTable& par
   if (inputs.size() == 1) return build(inputs[0], params);
   throw Error("ERR_INVALID_ARGUMENT", "Expected one input for layer \"" + config_.name +
                                           "\" but received " + std::to_string(inputs.size()));
+}
+
+TimeAxis Layer::output_axis(std::span<const ValueShape> inputs) const {
+  for (const ValueShape& input : inputs) {
+    if (input.timed) return input.axis;
+  }
+  return {};
 }
 
 Value LayerRun::forward(const Pass& /*pass*/, const ParamTable& /*params*/,
@@ -75,6 +84,8 @@ std::unique_ptr<Layer> make_layer(const LayerConfig& config) {
     return std::make_unique<Dropout>(config);
   }
   if (config.type == "layerNorm") return std::make_unique<LayerNorm>(config);
+  if (config.type == "repeatVector") return std::make_unique<RepeatVector>(config);
+  if (config.type == "reshape") return std::make_unique<Reshape>(config);
   if (config.type == "lastStep") return std::make_unique<LastStep>(config);
   if (config.type == "conv1d") return std::make_unique<Conv1d>(config);
   if (config.type == "depthwiseConv1d") return std::make_unique<DepthwiseConv1d>(config);

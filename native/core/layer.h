@@ -33,7 +33,15 @@ struct SplitTrial {
 // What holds for a whole forward or backward pass.
 struct Pass {
   const Kernels* kernels = nullptr;
+  // Of the call at hand: of its first input with a time axis, else of its output's, else `samples`.
+  // A layer on one time axis needs no other.
   const Geometry* geometry = nullptr;
+  // Of the first axis: rows of values without a time axis are in its order. Only layers that read
+  // values of both kinds, or give another kind of value than they read, may meet both; these find
+  // the rows of a sample by Geometry::batch_row of the one and Geometry::sorted_row of the other.
+  const Geometry* samples = nullptr;
+  std::span<const Geometry* const> inputs;  // of each input's rows
+  const Geometry* output = nullptr;         // of the output's rows
   int threads = 1;
   bool training = false;        // dropout active
   bool gradients = false;       // keep what the backward pass needs
@@ -42,6 +50,7 @@ struct Pass {
   SplitTrial* split_trial = nullptr;
 
   void check_cancel() const;  // throws Cancelled
+  // Of a value on the call's own axis, or without one.
   int64_t rows(const ValueShape& shape) const {
     return shape.timed ? geometry->rows() : geometry->batch();
   }
@@ -68,6 +77,10 @@ class Layer {
   // The same for a layer of several inputs, which overrides this one instead. By default there is
   // one, for `build`; other numbers throw ERR_INVALID_ARGUMENT.
   virtual ValueShape build_from(std::span<const ValueShape> inputs, ParamTable& params);
+  // Called for each call of the layer, after `build_from`: the time axis of the output, if it has
+  // one, by default that of the first input with one. Throws ERR_SHAPE_MISMATCH for axes that do not
+  // go together. Calls of a shared layer may be on different axes.
+  virtual TimeAxis output_axis(std::span<const ValueShape> inputs) const;
   // Draws initial values; `index` is the layer's place in the model (a stream of random numbers).
   virtual void initialize(ParamTable& params, uint64_t seed, uint64_t index) const;
   // Makes the packed copies for these kernels from the current values: those that a forward pass

@@ -122,6 +122,13 @@ class Merge : public Layer {
     return shape_;
   }
 
+  TimeAxis output_axis(std::span<const ValueShape> inputs) const override {
+    for (const ValueShape& input : inputs) {
+      if (input.timed && !(input.axis == inputs[0].axis)) mismatch("sequences on one time axis");
+    }
+    return inputs[0].axis;
+  }
+
   std::unique_ptr<LayerRun> make_run() const override {
     return std::make_unique<MergeRun>(kind_, shape_);
   }

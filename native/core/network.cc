@@ -47,12 +47,21 @@ Network::Network(const NetworkConfig& config, const Kernels& kernels)
   }
   model_shape_.inputs = config.inputs;
   for (const size_t value : outputs_) model_shape_.outputs.push_back(shapes_[value]);
+  find_axes();
 }
 
 void Network::check(const NetworkConfig& config) const {
   if (config.layers.empty()) invalid("Expected at least one layer for \"layers\"");
   if (config.inputs.empty() || (config.nodes.empty() && config.inputs.size() > 1)) {
     invalid("Expected one input for a chain of layers, at least one for a graph");
+  }
+  std::set<size_t> lengths;
+  for (const ValueShape& input : config.inputs) {
+    if (input.timed) lengths.insert(input.axis.lengths);
+    if (input.axis.steps != 0) invalid("Expected inputs whose lengths the data gives");
+  }
+  if (!lengths.empty() && *lengths.rbegin() + 1 != lengths.size()) {
+    invalid("Expected inputs whose time axes are numbered from 0 without gaps");
   }
   std::set<std::string> names;
   for (const LayerConfig& layer : config.layers) {
@@ -96,13 +105,36 @@ void Network::build_nodes() {
         params_.set_rules(static_cast<int>(i),
                           weight_rules(layers_[node.layer]->config(), params_.entries()[i].role));
       }
-      call.inputs = std::move(inputs);
+      call.inputs = inputs;
     } else if (!std::equal(inputs.begin(), inputs.end(), call.inputs.begin(), call.inputs.end(),
                            same)) {
       throw Error("ERR_SHAPE_MISMATCH", "Expected inputs of one shape in all calls of layer \"" +
                                             layers_[node.layer]->config().name + "\"");
     }
-    shapes_.push_back(call.output);
+    ValueShape output = call.output;
+    output.axis = layers_[node.layer]->output_axis(inputs);
+    if (!output.timed) output.axis = {};
+    shapes_.push_back(output);
+  }
+}
+
+void Network::find_axes() {
+  std::vector<TimeAxis>& axes = model_shape_.axes;
+  for (const ValueShape& input : model_shape_.inputs) {
+    while (input.timed && axes.size() <= input.axis.lengths) axes.push_back({axes.size(), 0});
+  }
+  for (const ValueShape& shape : shapes_) {
+    if (shape.timed && std::find(axes.begin(), axes.end(), shape.axis) == axes.end()) {
+      axes.push_back(shape.axis);
+    }
+  }
+  for (size_t k = 0; k < nodes_.size(); ++k) {
+    const ValueShape* on = &shapes_[input_count_ + k];
+    for (size_t i = nodes_[k].inputs.size(); i-- > 0;) {
+      const ValueShape& input = shapes_[nodes_[k].inputs[i]];
+      if (input.timed) on = &input;
+    }
+    node_axes_.push_back(model_shape_.axis_of(*on));
   }
 }
 
@@ -120,15 +152,16 @@ void Network::check_use() const {
   }
 }
 
-void Network::pack_if_stale(int threads, const Geometry* backward_over) {
+void Network::pack_if_stale(int threads, std::span<const Geometry> backward_over) {
   const std::lock_guard<std::mutex> lock(pack_mutex_);
   if (packed_version_ != params_.version()) {
     for (const std::unique_ptr<Layer>& layer : layers_) layer->pack(params_, kernels_, threads);
     packed_version_ = params_.version();
   }
-  if (backward_over == nullptr) return;
-  for (const std::unique_ptr<Layer>& layer : layers_) {
-    layer->pack_backward(params_, kernels_, threads, *backward_over);
+  if (backward_over.empty()) return;
+  for (size_t k = 0; k < nodes_.size(); ++k) {
+    layers_[nodes_[k].layer]->pack_backward(params_, kernels_, threads,
+                                            backward_over[node_axes_[k]]);
   }
 }
 

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -36,21 +37,27 @@ class Network {
   const ParamTable& params() const { return params_; }
   uint64_t seed() const { return seed_; }
 
-  // Repacks what a forward pass reads, and with a geometry what the backward pass over it reads, if
-  // the parameters have changed since; safe to call from several threads as long as nobody changes
+  // Which time axis each node runs on (an index of model_shape().axes): its first input's that has
+  // one, else its output's, else the first.
+  const std::vector<size_t>& node_axes() const { return node_axes_; }
+
+  // Repacks what a forward pass reads, and with geometries, one for each time axis, what the
+  // backward pass over them reads, if the parameters have changed since; safe to call from several threads as long as nobody changes
   // parameters meanwhile.
-  void pack_if_stale(int threads, const Geometry* backward_over);
+  void pack_if_stale(int threads, std::span<const Geometry> backward_over);
 
  private:
   void check(const NetworkConfig& config) const;
   void build_nodes();
   void check_use() const;
+  void find_axes();
 
   const Kernels& kernels_;
   uint64_t seed_;
   size_t input_count_;
   std::vector<ValueShape> shapes_;
   std::vector<NodeConfig> nodes_;
+  std::vector<size_t> node_axes_;
   std::vector<size_t> outputs_;
   ModelShape model_shape_;
   std::vector<std::unique_ptr<Layer>> layers_;

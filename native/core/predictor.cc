@@ -61,12 +61,13 @@ void Predictor::predict(const Dataset& data, const int32_t* samples, int64_t cou
   options.threads = threads;
   options.cancel = cancel;
   for (const ValueShape& output : shape.outputs) {
-    expect_steps(batch_.geometry(), output.timed, steps);
+    expect_steps(batch_.geometry_of(shape, output), output.timed, data.padded_steps(output, steps));
   }
-  executor_.forward(batch_.geometry(), batch_.inputs(), options);
+  executor_.forward(batch_.geometries(), batch_.inputs(), options);
   for (size_t i = 0; i < outputs.size(); ++i) {
-    unpack(batch_.geometry(), shape.outputs[i].timed, executor_.output(i).floats, steps,
-           outputs[i]);
+    const ValueShape& output = shape.outputs[i];
+    unpack(batch_.geometry_of(shape, output), output.timed, executor_.output(i).floats,
+           data.padded_steps(output, steps), outputs[i]);
   }
   if (final_states != nullptr) executor_.get_final_states(*final_states);
 }
@@ -79,7 +80,7 @@ LossValue Predictor::evaluate(const Dataset& data, const int32_t* samples, int64
   RunOptions options;
   options.threads = threads;
   options.cancel = cancel;
-  executor_.forward(batch_.geometry(), batch_.inputs(), options);
+  executor_.forward(batch_.geometries(), batch_.inputs(), options);
   const LossValue value = losses.evaluate(executor_, batch_, false, threads);
   if (carry_state) executor_.get_final_states(carried_);
   return value;
@@ -93,7 +94,7 @@ Predictor::Gradients Predictor::gradients(const Dataset& data, const int32_t* sa
   const ModelShape& shape = executor_.network().model_shape();
   batch_.assemble(data, samples, count, shape, threads);
   for (const ValueShape& input : shape.inputs) {
-    expect_steps(batch_.geometry(), input.timed, steps);
+    expect_steps(batch_.geometry_of(shape, input), input.timed, data.padded_steps(input, steps));
   }
   executor_.set_initial_states(initial_states, count);
   RunOptions options;
@@ -102,17 +103,17 @@ Predictor::Gradients Predictor::gradients(const Dataset& data, const int32_t* sa
   options.input_gradient = std::any_of(shape.inputs.begin(), shape.inputs.end(),
                                        [](const ValueShape& input) { return !input.tokens; });
   options.cancel = cancel;
-  executor_.forward(batch_.geometry(), batch_.inputs(), options);
+  executor_.forward(batch_.geometries(), batch_.inputs(), options);
   Gradients result;
   const auto floats_of = [&](const ValueShape& value) {
-    return count * (value.timed ? steps : 1) * value.features;
+    return count * data.padded_steps(value, steps) * value.features;
   };
   std::vector<Matrix> dy;
   for (size_t i = 0; i < shape.outputs.size(); ++i) {
     const ValueShape& output = shape.outputs[i];
     result.outputs.emplace_back(floats_of(output));
-    unpack(batch_.geometry(), output.timed, executor_.output(i).floats, steps,
-           result.outputs.back().data());
+    unpack(batch_.geometry_of(shape, output), output.timed, executor_.output(i).floats,
+           data.padded_steps(output, steps), result.outputs.back().data());
     dy.push_back(executor_.output_gradient(i));
     if (losses == nullptr) copy_rows(batch_.targets(i).dense, dy.back());
   }
@@ -124,8 +125,8 @@ Predictor::Gradients Predictor::gradients(const Dataset& data, const int32_t* sa
     const ValueShape& input = shape.inputs[i];
     result.inputs.emplace_back(input.tokens ? 0 : floats_of(input));
     if (input.tokens) continue;
-    unpack(batch_.geometry(), input.timed, executor_.input_gradient(i), steps,
-           result.inputs.back().data());
+    unpack(batch_.geometry_of(shape, input), input.timed, executor_.input_gradient(i),
+           data.padded_steps(input, steps), result.inputs.back().data());
   }
   for (size_t i = 0; i < states().size(); ++i) {
     const StateInfo& info = states()[i].info;

@@ -19,7 +19,7 @@ void expect_streamable(const Network& network) {
     throw Error("ERR_INVALID_ARGUMENT",
                 "Expected layers that can run one step at a time for a session but received \"" +
                     layer->config().name + "\" (" + layer->config().type +
-                    "), which reads the sequence from its end");
+                    "), which needs whole sequences");
   }
 }
 

@@ -59,7 +59,7 @@ StepResult Trainer::step(const Dataset& data, const int32_t* samples, int64_t co
   options.gradients = true;
   options.step = static_cast<uint64_t>(steps_);
   options.cancel = cancel;
-  executor_.forward(batch_.geometry(), batch_.inputs(), options);
+  executor_.forward(batch_.geometries(), batch_.inputs(), options);
 
   StepResult result;
   result.loss = losses_.evaluate(executor_, batch_, true, threads);

@@ -216,6 +216,44 @@ TEST(Allocations, NoneInSteadyStateTrainingWithCheckpoints) {
   }
 }
 
+// Two texts of different lengths, read by one recurrence, and an answer of four steps.
+TEST(Allocations, NoneWithSeveralTimeAxes) {
+  NetworkConfig config;
+  config.inputs = {{1, true, true}, {1, true, true, {1, 0}}};
+  config.layers = {layer("embedding", {{"inputDim", double{kVocabulary}}, {"units", 10.0}}),
+                   layer("lstm", {{"units", 16.0}}),
+                   layer("add", {}),
+                   layer("repeatVector", {{"n", 8.0}}),
+                   layer("reshape", {{"steps", 4.0}, {"features", 32.0}}),
+                   layer("dense", {{"units", double{kVocabulary}}})};
+  config.nodes = {{0, {0}},    {0, {1}}, {1, {2}}, {1, {3}},
+                  {2, {4, 5}}, {3, {6}}, {4, {7}}, {5, {8}}};
+  config.outputs = {9};
+  Dataset full = language_data(16, 12);
+  full.more_inputs = {full};
+  full.more_lengths = {{full.length, 12}};
+  Dataset ragged = full;
+  reference::RandomSource random(4);
+  for (int32_t& length : ragged.length) length = static_cast<int32_t>(random.index(13));
+  for (int32_t& length : ragged.more_lengths[0].length) {
+    length = static_cast<int32_t>(random.index(13));
+  }
+  const std::vector<int32_t> samples = all_samples(full);
+  for (const int threads : kThreads) {
+    Trainer trainer(std::make_shared<Network>(config, *available_kernels().back()), language_loss(),
+                    OptimizerConfig{});
+    const auto step = [&](int i) {
+      trainer.step(i % 2 ? full : ragged, samples.data(), 16, 0.01, false, false, threads, nullptr);
+    };
+    for (int i = 0; i < 4; ++i) step(i);
+    EXPECT_EQ(allocations_of([&] {
+                for (int i = 0; i < 4; ++i) step(i);
+              }),
+              0)
+        << threads << " threads";
+  }
+}
+
 TEST(Allocations, NoneInAStreamingStep) {
   for (const Kernels* kernels : available_kernels()) {
     Session session(language_model(*kernels), 3);

@@ -8,7 +8,6 @@ with 1 where one is too large.
 
 import hashlib
 import json
-import math
 import sys
 
 import numpy as np
@@ -18,10 +17,11 @@ from safetensors import safe_open
 import cells
 import recurrent
 from make import ROOT
+from numpy_layers import FORWARD, sigmoid
 
 LIMITS = {"recurrent": 5e-6, "lstm by NumPy": 2e-6, "lstm gradients by NumPy": 2e-5,
-          "loss": 2e-6, "optimizer": 1e-5, "clipping": 2e-6, "dense": 5e-6, "embedding": 2e-6,
-          "layerNorm": 1e-5}
+          "loss": 2e-6, "optimizer": 1e-5, "clipping": 2e-6, "embedding": 2e-6, "layerNorm": 1e-5,
+          **{kind: 5e-6 for kind in FORWARD}}
 
 
 def read_files() -> list[tuple[dict, dict[str, np.ndarray]]]:
@@ -36,10 +36,6 @@ def read_files() -> list[tuple[dict, dict[str, np.ndarray]]]:
             case = json.loads(metadata["case"]) if "case" in metadata else {"kind": entry["kind"]}
             files.append((case, {name: reader.get_tensor(name) for name in reader.keys()}))
     return files
-
-
-def sigmoid(a):
-    return 1 / (1 + np.exp(-a))
 
 
 def lstm_forward(case: dict, t: dict[str, np.ndarray]):
@@ -216,34 +212,21 @@ def clipping_gap(case: dict, t: dict[str, np.ndarray]) -> float:
                                        in clip(gradients, case["options"]).items()))
 
 
-ACTIVATIONS = {
-    "linear": lambda a: a,
-    "tanh": np.tanh,
-    "relu": lambda a: np.maximum(a, 0),
-    "sigmoid": sigmoid,
-    "softmax": lambda a: np.exp(a) / np.exp(a).sum(-1, keepdims=True),
-    "gelu": lambda a: a * 0.5 * (1 + np.vectorize(math.erf)(a / math.sqrt(2))),
-    "silu": lambda a: a * sigmoid(a),
-}
-
-
-def dense_gap(case: dict, t: dict[str, np.ndarray]) -> float:
-    """y, and the parameters' gradients by central differences of sum(y dy), a few of each."""
-    t64 = {name: value.astype(np.float64) for name, value in t.items()}
+def forward_gap(case: dict, t: dict[str, np.ndarray]) -> float:
+    """A layer's output, and its gradients by central differences of sum(y dy), a few of each."""
+    t64 = {name: value if value.dtype.kind == "i" else value.astype(np.float64)
+           for name, value in t.items()}
+    y = "output" if "output" in t else "y"
+    forward = lambda: FORWARD[case["kind"]](case, t64)
     random = np.random.Generator(np.random.Philox(7))
-
-    def forward() -> np.ndarray:
-        a = t64["x"] @ t64["weight"].T + t64.get("bias", 0.0)
-        return ACTIVATIONS[case["activation"]](a)
-
-    worst = gap(forward(), t["y"])
+    worst = gap(forward(), t[y])
     for name in [key[5:] for key in t if key.startswith("grad.")]:
         flat, expected = t64[name].reshape(-1), t[f"grad.{name}"].reshape(-1)
         for index in random.choice(flat.size, min(5, flat.size), replace=False):
             kept, sides = flat[index], []
             for shift in (1e-6, -1e-6):
                 flat[index] = kept + shift
-                sides.append((forward() * t64["dy"]).sum())
+                sides.append((forward() * t64[f"d{y}"]).sum())
             flat[index] = kept
             worst = max(worst, gap((sides[0] - sides[1]) / 2e-6, expected[index]))
     return worst
@@ -266,8 +249,8 @@ def layer_norm_gap(case: dict, t: dict[str, np.ndarray]) -> float:
 
 def main() -> int:
     checks = {"recurrent": recurrent_gap, "loss": loss_gap, "optimizer": optimizer_gap,
-              "clipping": clipping_gap, "dense": dense_gap,
-              "embedding": embedding_gap, "layerNorm": layer_norm_gap}
+              "clipping": clipping_gap, "embedding": embedding_gap, "layerNorm": layer_norm_gap,
+              **{kind: forward_gap for kind in FORWARD}}
     gaps: dict[str, list[float]] = {name: [] for name in LIMITS}
     for case, tensors in read_files():
         if case["kind"] in checks and is_plain(case):

@@ -131,7 +131,7 @@ describe('model', () => {
     const config = made.getConfig();
     const cyclic = { ...config, nodes: [{ layer: 0, inputs: [1] }] };
     expect(thrownBy(() => fromConfig(cyclic)).message).toMatch(/index below 1/);
-    expect(thrownBy(() => fromConfig({ ...config, format: 3 }))).toMatchObject({
+    expect(thrownBy(() => fromConfig({ ...config, format: 4 }))).toMatchObject({
       code: 'ERR_FORMAT',
     });
   });
