@@ -9,6 +9,8 @@
       "native/core/activation_layer.cc",
       "native/core/arena.cc",
       "native/core/cell_program.cc",
+      "native/core/attention.cc",
+      "native/core/attention_run.cc",
       "native/core/batch_norm.cc",
       "native/core/causal_history.cc",
       "native/core/checks.cc",
@@ -77,6 +79,7 @@
     "test_sources": [
       "native/test/activation_penalty_test.cc",
       "native/test/allocation_test.cc",
+      "native/test/attention_test.cc",
       "native/test/cell_tape_test.cc",
       "native/test/batch_norm_test.cc",
       "native/test/congestion_test.cc",

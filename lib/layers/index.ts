@@ -1,5 +1,6 @@
 /** All layers: factories, their classes' types and their options. */
 export { activation } from './activation';
+export { attention } from './attention';
 export { batchNorm } from './batch-norm';
 export { conv1d, depthwiseConv1d } from './conv1d';
 export { custom } from './custom';
@@ -22,6 +23,7 @@ export { spatialDropout1d } from './spatial-dropout1d';
 export { layerFromConfig as fromConfig } from './layer';
 
 export type { Activation, ActivationName, ActivationOptions } from './activation';
+export type { Attention, AttentionOptions, AttentionScore } from './attention';
 export type { Custom, CustomOptions } from './custom';
 export type { BatchNorm, BatchNormOptions } from './batch-norm';
 export type { Conv1d, Conv1dOptions, DepthwiseConv1d, DepthwiseConv1dOptions } from './conv1d';

@@ -22,17 +22,18 @@ class Geometry {
   bool dense() const { return dense_; }
   int64_t active(int64_t t) const { return t < steps_ ? offset_[t + 1] - offset_[t] : 0; }  // n(t)
   int64_t offset(int64_t t) const { return offset_[t]; }
+  const int64_t* offsets() const { return offset_.data(); }  // [T + 1]
   int64_t length(int64_t sorted_row) const { return length_[sorted_row]; }
   // Which batch row is the sorted row (stable: equal lengths keep their order).
   int64_t batch_row(int64_t sorted_row) const { return order_[sorted_row]; }
-  // The inverse: which sorted row is the batch row. Only after `index`, which models of several time
-  // axes need to find the rows of a sample on another axis.
+  // The inverse: which sorted row is the batch row. Only after `index`, which models of several
+  // time axes need to find the rows of a sample on another axis.
   int64_t sorted_row(int64_t batch_row) const { return sorted_[batch_row]; }
   void index();
   // Whether the rows of a batch are sorted as they are by another geometry of it.
   bool same_order(const Geometry& other) const { return order_ == other.order_; }
-  // The sorted row of the same sample by another geometry of the batch, which has an index unless it
-  // is this one.
+  // The sorted row of the same sample by another geometry of the batch, which has an index unless
+  // it is this one.
   int64_t partner(int64_t sorted_row, const Geometry& other) const {
     return &other == this ? sorted_row : other.sorted_row(batch_row(sorted_row));
   }

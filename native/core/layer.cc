@@ -1,6 +1,7 @@
 #include "core/layer.h"
 
 #include "core/activation_layer.h"
+#include "core/attention.h"
 #include "core/batch_norm.h"
 #include "core/conv1d.h"
 #include "core/dense.h"
@@ -84,6 +85,7 @@ std::unique_ptr<Layer> make_layer(const LayerConfig& config) {
     return std::make_unique<Dropout>(config);
   }
   if (config.type == "layerNorm") return std::make_unique<LayerNorm>(config);
+  if (config.type == "attention") return std::make_unique<Attention>(config);
   if (config.type == "repeatVector") return std::make_unique<RepeatVector>(config);
   if (config.type == "reshape") return std::make_unique<Reshape>(config);
   if (config.type == "lastStep") return std::make_unique<LastStep>(config);

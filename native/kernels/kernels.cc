@@ -5,6 +5,7 @@
 #include "kernels/kernels.h"
 
 #include "kernels/activation.inl.h"
+#include "kernels/attention.inl.h"
 #include "kernels/batch_norm.inl.h"
 #include "kernels/cell_tape.inl.h"
 #include "kernels/cells/elman.h"
@@ -93,6 +94,11 @@ const Kernels table = {
     .batch_norm = batch_norm,
     .batch_norm_sums = batch_norm_sums,
     .batch_norm_grad = batch_norm_grad,
+    .attention_products = attention_products,
+    .attention_sum = attention_sum,
+    .attention_add_outer = attention_add_outer,
+    .additive_scores = additive_scores,
+    .additive_scores_grad = additive_scores_grad,
     .loss = loss,
     .optimize = optimize,
     .add = add,

@@ -319,6 +319,11 @@ struct Kernels {
   void (*batch_norm)(const BatchNormArgs&) noexcept;
   void (*batch_norm_sums)(const BatchNormArgs&) noexcept;
   void (*batch_norm_grad)(const BatchNormArgs&) noexcept;
+  void (*attention_products)(const AttentionArgs&) noexcept;
+  void (*attention_sum)(const AttentionArgs&) noexcept;
+  void (*attention_add_outer)(const AttentionArgs&) noexcept;
+  void (*additive_scores)(const AdditiveScoresArgs&) noexcept;
+  void (*additive_scores_grad)(const AdditiveScoresArgs&) noexcept;
   void (*loss)(const LossArgs&) noexcept;
   void (*optimize)(const OptimizerArgs&) noexcept;
   void (*add)(float* dst, const float* src, int64_t n) noexcept;  // dst += src

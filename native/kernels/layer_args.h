@@ -115,6 +115,41 @@ struct ColumnProductsArgs {
   float* sums;
 };
 
+// The packed rows of one sequence, row t at x + (offset[t] + first) * ld.
+struct SequenceRows {
+  const int64_t* offset;
+  int64_t first;
+  int64_t steps;
+  int64_t ld;
+};
+
+// Attention of one query over the rows x of a sequence. weights [steps].
+struct AttentionArgs {
+  SequenceRows sequence;
+  int64_t cols;
+  const float* x;
+  const float* vector;  // [cols]
+  float* weights;       // products: weights[t] = x[t] . vector
+  float* sum;           // [cols]; sum: sum over t of weights[t] * x[t]
+  float* dx;            // add_outer: dx[t] += weights[t] * vector, rows as those of x
+};
+
+// Additive scores of one query: scores[t] = score . tanh(query + keys[t]). Backward, from dscores:
+// dkeys[t] += g[t] and dquery = sum over t of g[t], g[t] = dscores[t] * score * (1 - tanh^2), and
+// dscore += sum over t of dscores[t] * tanh.
+struct AdditiveScoresArgs {
+  SequenceRows sequence;
+  int64_t cols;
+  const float* query;  // [cols]
+  const float* keys;
+  const float* score;  // [cols]
+  float* scores;       // [steps]
+  const float* dscores;
+  float* dquery;  // [cols]
+  float* dkeys;   // rows as those of keys
+  float* dscore;  // [cols]
+};
+
 // Mean and biased variance of each column over the rows, at least one; columns [begin, end).
 struct ColumnMomentsArgs {
   int64_t rows, begin, end;

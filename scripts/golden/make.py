@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load
 
+import attention
 import ctc
 import curves
 import defined
@@ -35,7 +36,7 @@ LIMIT = 6 * 1024 * 1024
 
 
 def build_all() -> list[Case]:
-    parts = (recurrent, defined, layers, more_layers, graph, losses, ctc, optimizers, schedules,
+    parts = (recurrent, defined, layers, more_layers, graph, attention, losses, ctc, optimizers, schedules,
              curves, state_dict)
     return [case for part in parts for case in part.build()]
 

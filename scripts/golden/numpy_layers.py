@@ -77,5 +77,23 @@ def conv1d(case: dict, t: dict[str, np.ndarray]) -> np.ndarray:
     return y
 
 
+def attention(case: dict, t: dict[str, np.ndarray]) -> np.ndarray:
+    """Query by query, over the steps that each row has."""
+    queries, keys, values = t["queries"], t["keys"], t["values"]
+    y = np.zeros((*queries.shape[:2], values.shape[2]))
+    for row, length in enumerate(t["lengths"]):
+        for step, query in enumerate(queries[row]):
+            own = keys[row, :length]
+            if case["name"] == "dot":
+                scores = own @ query
+            elif case["name"] == "general":
+                scores = own @ (t["param.weight_query"] @ query)
+            else:
+                inner = t["param.weight_query"] @ query + t["param.bias"]
+                scores = np.tanh(inner + own @ t["param.weight_key"].T) @ t["param.weight_score"]
+            y[row, step] = softmax(scores) @ values[row, :length]
+    return y
+
+
 FORWARD = {"dense": dense, "rmsNorm": rms_norm, "glu": glu, "highway": highway,
-           "pooling": pooling, "conv1d": conv1d}
+           "pooling": pooling, "conv1d": conv1d, "attention": attention}

@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync, readdirSync, statSync } from 'node:fs';
 import { info } from '../../lib';
+import { attention } from './checks/attention';
 import { ctc } from './checks/ctc';
 import { curve } from './checks/curves';
 import { definedCell } from './checks/defined-cell';
@@ -39,6 +40,7 @@ const CHECKS: Record<string, Check> = {
   schedule,
   curve,
   graph,
+  attention,
   stateDict,
   stateDictRun,
 };
