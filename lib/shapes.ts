@@ -4,7 +4,8 @@ import { shapeMismatch } from './errors';
 /**
  * A time axis: sequences on one axis have equal lengths, sample by sample. The name that `input`
  * was given, or the number of steps where all sequences have it; undefined for the axis `time` of
- * all inputs without a name.
+ * all inputs without a name. `time/2` has a step for two of `time`, `time/2:3` one for three of
+ * them, two apart.
  */
 export type TimeAxis = string | number | undefined;
 
@@ -30,9 +31,56 @@ export function onAxis({ features, timed, tokens }: ValueShape, axis: TimeAxis):
     : { features, timed, tokens };
 }
 
-/** The name of the time axis that the lengths of a value are given under. */
+/** The name of a value's time axis. */
 export function axisName({ axis }: ValueShape): string {
   return String(axis ?? DEFAULT_AXIS);
+}
+
+/** Of how many steps of another axis a step is made, and how far apart steps are there. */
+interface Windows {
+  name: string;
+  size: number;
+  stride: number;
+}
+
+function readWindows(axis: TimeAxis): Windows {
+  const [name, windows] = String(axis ?? DEFAULT_AXIS).split('/') as [string, string?];
+  const [stride = 1, size = stride] = windows?.split(':').map(Number) ?? [];
+  return { name, size, stride };
+}
+
+/** Whole windows of `size` steps, `stride` apart, in a sequence. */
+function countWindows(length: number, { size, stride }: Omit<Windows, 'name'>): number {
+  return length < size ? 0 : Math.floor((length - size) / stride) + 1;
+}
+
+/**
+ * The axis of whole windows of `size` steps, `stride` apart. Windows of windows are windows, so axes
+ * of equal lengths have one name.
+ */
+export function windowAxis(axis: TimeAxis, size: number, stride: number): TimeAxis {
+  if (typeof axis === 'number') return countWindows(axis, { size, stride });
+  const from = readWindows(axis);
+  const apart = from.stride * stride;
+  const all = from.size + (size - 1) * from.stride;
+  if (all === 1 && apart === 1) return axis;
+  return `${from.name}/${apart}${all === apart ? '' : `:${all}`}`;
+}
+
+/** How many steps of the data a step of the axis spans, or how far apart steps are if that is more. */
+export function stepsSpanned(axis: TimeAxis): number {
+  const { size, stride } = readWindows(axis);
+  return Math.max(size, stride);
+}
+
+/** The name of the time axis of data that the lengths of a value follow from. */
+export function dataAxis({ axis }: ValueShape): string {
+  return readWindows(axis).name;
+}
+
+/** Steps of a value's sequence whose length on the axis of the data is `length`. */
+export function lengthOn({ axis }: ValueShape, length: number): number {
+  return typeof axis === 'number' ? axis : countWindows(length, readWindows(axis));
 }
 
 /** Names of the time axes whose lengths data gives, in the core's order; at least one. */
@@ -51,8 +99,7 @@ export interface AxisSteps {
 /** Steps of a value in a dense array; 1 without a time axis. */
 export function stepsOf(shape: ValueShape, { steps, moreSteps }: AxisSteps): number {
   if (!shape.timed) return 1;
-  if (typeof shape.axis === 'number') return shape.axis;
-  return moreSteps?.[axisName(shape)] ?? steps;
+  return lengthOn(shape, moreSteps?.[dataAxis(shape)] ?? steps);
 }
 
 /** Where a layer stands in its model, for the messages of shape errors. */

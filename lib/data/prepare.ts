@@ -2,7 +2,7 @@
 import { shapeMismatch, wrongKind, wrongValue } from '../errors';
 import type { LossTargets } from '../losses';
 import type { NativeDatasetConfig, NativeInputData, NativeTargetData } from '../native';
-import { axisName, dataAxes } from '../shapes';
+import { axisName, dataAxes, dataAxis, lengthOn } from '../shapes';
 import type { ValueShape } from '../shapes';
 import { isRecord, rejectUnknown } from '../validate';
 import { readLabelSequences } from './label-sequences';
@@ -221,7 +221,8 @@ function readInputs(given: unknown, inputs: readonly InputShape[], lengths: unkn
     if (timed || noSequence) {
       const axis = axisName(shape);
       const own = lengthsOf(axis);
-      if (own !== undefined) cutToLengths(rows, own, axes.length > 1 ? `lengths.${axis}` : 'lengths');
+      if (own !== undefined)
+        cutToLengths(rows, own, axes.length > 1 ? `lengths.${axis}` : 'lengths');
       const leader = leaders.get(axis);
       checkSamples(leader ?? first, rows, label);
       if (leader === undefined) leaders.set(axis, { rows, label });
@@ -240,11 +241,12 @@ function readInputs(given: unknown, inputs: readonly InputShape[], lengths: unkn
 /** What the targets of an output must follow: the rows of its time axis. */
 function leaderOf({ shape, owner }: OutputShape, { axes, leaders }: Inputs): Leader {
   const first = leaders.get(axes[0]!)!;
-  const { axis } = shape;
   if (!shape.timed) return first;
-  if (typeof axis !== 'number') return leaders.get(axisName(shape))!;
-  const lengths = new Int32Array(first.rows.samples).fill(axis);
-  return { ...first, rows: { ...first.rows, lengths, steps: axis }, maker: owner };
+  const own = leaders.get(axisName(shape));
+  if (own !== undefined) return own;
+  const { rows, label } = leaders.get(dataAxis(shape)) ?? first;
+  const lengths = rows.lengths.map((length) => lengthOn(shape, length));
+  return { rows: { ...rows, lengths, steps: lengthOn(shape, rows.steps) }, label, maker: owner };
 }
 
 function checkSteps(leader: Leader, rows: Rows, name: string): void {

@@ -33,13 +33,11 @@ int64_t positive_option(const LayerConfig& config, const std::string& key) {
 }
 
 int64_t steps_option(const LayerConfig& config, const std::string& key) {
-  constexpr int64_t kMaxSteps = int64_t{1} << 24;
   const int64_t value = positive_option(config, key);
   if (value <= kMaxSteps) return value;
   throw Error("ERR_INVALID_ARGUMENT", "Expected at most " + std::to_string(kMaxSteps) + " for \"" +
                                           key + "\" of layer \"" + config.name +
-                                          "\" but received " + std::to_string(value) +
-                                          " (number)");
+                                          "\" but received " + std::to_string(value) + " (number)");
 }
 
 double range_option(const LayerConfig& config, const std::string& key, double otherwise, double low,

@@ -11,7 +11,10 @@ namespace ostinato {
 // A required option that counts something: throws ERR_INVALID_ARGUMENT unless it is at least 1.
 int64_t positive_option(const LayerConfig& config, const std::string& key);
 
-// A required number of steps: throws ERR_INVALID_ARGUMENT unless it is from 1 to 2^24.
+// Most steps that a layer may give a sequence, or make one step of.
+constexpr int64_t kMaxSteps = int64_t{1} << 24;
+
+// A required number of steps: throws ERR_INVALID_ARGUMENT unless it is from 1 to kMaxSteps.
 int64_t steps_option(const LayerConfig& config, const std::string& key);
 
 // An option in [low, high): throws ERR_INVALID_ARGUMENT elsewhere.

@@ -73,8 +73,8 @@ std::string LayerConfig::text(const std::string& key, const std::string& otherwi
 }
 
 size_t ModelShape::data_axes() const {
-  return static_cast<size_t>(std::count_if(
-      axes.begin(), axes.end(), [](const TimeAxis& axis) { return axis.steps == 0; }));
+  return static_cast<size_t>(
+      std::count_if(axes.begin(), axes.end(), [](const TimeAxis& axis) { return axis.of_data(); }));
 }
 
 size_t ModelShape::axis_of(const ValueShape& shape) const {

@@ -29,7 +29,23 @@ struct LayerConfig {
 struct TimeAxis {
   size_t lengths = 0;  // which of the data's lists of lengths
   int64_t steps = 0;   // where positive, the length of all sequences, whatever the data is
+  // Of how many of the data's steps a step is made, and how far apart steps are there.
+  int64_t window = 1, stride = 1;
   bool operator==(const TimeAxis&) const = default;
+
+  // Whether the data's lengths are those of the sequences as they are.
+  bool of_data() const { return steps == 0 && window == 1 && stride == 1; }
+  // Steps of a sequence whose length is `length` in the data.
+  int64_t length_of(int64_t length) const {
+    if (steps > 0) return steps;
+    return length < window ? 0 : (length - window) / stride + 1;
+  }
+  // The axis of whole windows of `size` steps of this one, `apart` from each other. Windows of
+  // windows are windows, so axes of equal lengths compare equal.
+  TimeAxis windows(int64_t size, int64_t apart) const {
+    if (steps > 0) return {0, steps < size ? 0 : (steps - size) / apart + 1};
+    return {lengths, 0, window + (size - 1) * stride, stride * apart};
+  }
 };
 
 // The kind of value that flows between layers. Rows are packed rows (N of them) when `timed`,

@@ -88,7 +88,8 @@ void check_inputs(const Dataset& all, const InputData& data, const ValueShape& i
       const int32_t token = data.input_tokens[data.input_offset[i] + t];
       if (token >= 0 && token < vocabulary) continue;
       throw Error("ERR_INVALID_ARGUMENT", "Expected a token id in [0, " + text(vocabulary) +
-                                              ") at sample " + text(i) + ", step " + text(t) + " but received " + text(token));
+                                              ") at sample " + text(i) + ", step " + text(t) +
+                                              " but received " + text(token));
     }
   }
 }
@@ -167,8 +168,8 @@ void Dataset::validate(const ModelShape& shape, const std::vector<int64_t>& voca
   }
 }
 
-void Batch::begin(const Dataset& data, const int32_t* samples, int64_t count,
-                  const TimeAxis* axes, size_t axis_count, size_t inputs, size_t outputs) {
+void Batch::begin(const Dataset& data, const int32_t* samples, int64_t count, const TimeAxis* axes,
+                  size_t axis_count, size_t inputs, size_t outputs) {
   inputs_.resize(inputs);
   input_rows_.resize(inputs);
   targets_.resize(outputs);
@@ -181,7 +182,9 @@ void Batch::begin(const Dataset& data, const int32_t* samples, int64_t count,
       continue;
     }
     const std::vector<int32_t>& length = data.lengths(axes[axis].lengths);
-    for (int64_t row = 0; row < count; ++row) lengths_[row] = length[samples[row]];
+    for (int64_t row = 0; row < count; ++row) {
+      lengths_[row] = static_cast<int32_t>(axes[axis].length_of(length[samples[row]]));
+    }
     geometries_[axis].assign(count, 0, lengths_.data());
   }
 }

@@ -65,14 +65,13 @@ struct Dataset : InputData, TargetData {
   }
   // Rows of a sample of such a value.
   int64_t rows_of(const ValueShape& shape, int64_t sample) const {
-    if (!shape.timed) return 1;
-    return shape.axis.steps > 0 ? shape.axis.steps : lengths(shape.axis.lengths)[sample];
+    return shape.timed ? shape.axis.length_of(lengths(shape.axis.lengths)[sample]) : 1;
   }
   // Steps of such a value in a dense array, padding included; `first` are those of the first axis.
   int64_t padded_steps(const ValueShape& shape, int64_t first) const {
     if (!shape.timed) return 1;
-    if (shape.axis.steps > 0) return shape.axis.steps;
-    return shape.axis.lengths == 0 ? first : more_lengths[shape.axis.lengths - 1].steps;
+    const size_t lengths = shape.axis.lengths;
+    return shape.axis.length_of(lengths == 0 ? first : more_lengths[lengths - 1].steps);
   }
   // Throws ERR_SHAPE_MISMATCH / ERR_INVALID_ARGUMENT when an offset leaves the storage, or a token
   // or label is outside [0, vocabulary) / [0, classes).
@@ -101,8 +100,8 @@ class Batch {
   void assemble_inputs(const Dataset& data, const int32_t* samples, int64_t count,
                        const ModelShape& shape, int threads = 1);
   std::span<const Value> inputs() const { return inputs_; }
-  // One for each of the shape's time axes. Each sorts the samples by its own lengths; values without
-  // a time axis are in the order of the first.
+  // One for each of the shape's time axes. Each sorts the samples by its own lengths; values
+  // without a time axis are in the order of the first.
   std::span<const Geometry> geometries() const { return geometries_; }
   const Geometry& geometry_of(const ModelShape& shape, const ValueShape& value) const {
     return geometries_[shape.axis_of(value)];

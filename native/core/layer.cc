@@ -15,6 +15,7 @@
 #include "core/last_step.h"
 #include "core/layer_norm.h"
 #include "core/merge_layers.h"
+#include "core/pooling1d.h"
 #include "core/recurrent.h"
 #include "core/repeat_vector.h"
 #include "core/reshape.h"
@@ -88,6 +89,9 @@ std::unique_ptr<Layer> make_layer(const LayerConfig& config) {
   if (config.type == "attention") return std::make_unique<Attention>(config);
   if (config.type == "repeatVector") return std::make_unique<RepeatVector>(config);
   if (config.type == "reshape") return std::make_unique<Reshape>(config);
+  if (config.type == "averagePooling1d" || config.type == "maxPooling1d") {
+    return std::make_unique<Pooling1d>(config);
+  }
   if (config.type == "lastStep") return std::make_unique<LastStep>(config);
   if (config.type == "conv1d") return std::make_unique<Conv1d>(config);
   if (config.type == "depthwiseConv1d") return std::make_unique<DepthwiseConv1d>(config);

@@ -58,7 +58,7 @@ void Network::check(const NetworkConfig& config) const {
   std::set<size_t> lengths;
   for (const ValueShape& input : config.inputs) {
     if (input.timed) lengths.insert(input.axis.lengths);
-    if (input.axis.steps != 0) invalid("Expected inputs whose lengths the data gives");
+    if (!input.axis.of_data()) invalid("Expected inputs whose lengths the data gives");
   }
   if (!lengths.empty() && *lengths.rbegin() + 1 != lengths.size()) {
     invalid("Expected inputs whose time axes are numbered from 0 without gaps");

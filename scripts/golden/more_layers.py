@@ -1,5 +1,5 @@
-"""Cases of the layers between recurrent ones: RMS norm, gated layers, pooling over time,
-batch norm, convolutions."""
+"""Cases of the layers between recurrent ones: RMS norm, gated layers, pooling over time and over
+windows of it, batch norm, convolutions."""
 
 import torch
 from torch import nn
@@ -60,6 +60,24 @@ def pooling(name: str, shape: tuple[int, int, int], kind: str, lengths: list[int
     tensors = {"x": x, "lengths": torch.tensor(lengths, dtype=torch.int32), "y": y, "dy": dy,
                "grad.x": x.grad}
     return Case("pooling", name, {"pooling": kind}, tensors)
+
+
+def pooling1d(name: str, shape: tuple[int, int, int], kind: str, size: int, stride: int,
+              lengths: list[int]) -> Case:
+    """Of the whole windows of each row's own steps; y is padded with zeros."""
+    random = Random(f"pooling1d {name}")
+    x = leaf(random.normal(*shape))
+    pool = functional.avg_pool1d if kind == "average" else functional.max_pool1d
+    y = torch.zeros(shape[0], (shape[1] - size) // stride + 1, shape[2])
+    for row, length in enumerate(lengths):
+        if length >= size:
+            own = pool(x[row : row + 1, :length].transpose(1, 2), size, stride)
+            y[row, : own.shape[2]] = own[0].T
+    dy = random.normal(*y.shape)
+    (y * dy).sum().backward()
+    tensors = {"x": x, "lengths": torch.tensor(lengths, dtype=torch.int32), "y": y, "dy": dy,
+               "grad.x": x.grad}
+    return Case("pooling1d", name, {"pooling": kind, "poolSize": size, "strides": stride}, tensors)
 
 
 def conv(name: str, shape: tuple[int, int, int], filters: int | None, kernel: int, dilation: int,
@@ -137,6 +155,9 @@ def build() -> list[Case]:
         pooling("average", (4, 5, 17), "average", [3, 5, 0, 1]),
         pooling("average-full", (2, 3, 4), "average", [3, 3]),
         pooling("max", (4, 5, 17), "max", [3, 5, 0, 1]),
+        pooling1d("average-overlapping", (3, 7, 5), "average", 3, 2, [7, 2, 6]),
+        pooling1d("max", (4, 6, 17), "max", 2, 2, [3, 6, 0, 1]),
+        pooling1d("max-overlapping", (2, 7, 3), "max", 3, 1, [7, 5]),
         conv("dense", (3, 7, 5), 6, 3, 1, [7, 2, 4]),
         conv("dense-dilated", (2, 9, 17), 3, 3, 2, [9, 5], "tanh"),
         conv("dense-one-tap", (2, 3, 4), 5, 1, 1, [3, 3]),

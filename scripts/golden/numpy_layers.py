@@ -58,6 +58,16 @@ def pooling(case: dict, t: dict[str, np.ndarray]) -> np.ndarray:
     return y
 
 
+def pooling1d(case: dict, t: dict[str, np.ndarray]) -> np.ndarray:
+    size, stride = case["poolSize"], case["strides"]
+    y = np.zeros(t["y"].shape)
+    for row, length in enumerate(t["lengths"]):
+        for step, begin in enumerate(range(0, length - size + 1, stride)):
+            steps = t["x"][row, begin : begin + size]
+            y[row, step] = steps.mean(0) if case["pooling"] == "average" else steps.max(0)
+    return y
+
+
 def conv1d(case: dict, t: dict[str, np.ndarray]) -> np.ndarray:
     """Every sum written out: output step by tap, zeros before the first step."""
     x, weight, dilation = t["x"], t["weight"], case["dilation"]
@@ -96,4 +106,4 @@ def attention(case: dict, t: dict[str, np.ndarray]) -> np.ndarray:
 
 
 FORWARD = {"dense": dense, "rmsNorm": rms_norm, "glu": glu, "highway": highway,
-           "pooling": pooling, "conv1d": conv1d, "attention": attention}
+           "pooling": pooling, "pooling1d": pooling1d, "conv1d": conv1d, "attention": attention}

@@ -12,7 +12,7 @@ import { definedCell } from './checks/defined-cell';
 import { graph } from './checks/graph';
 import { dense, embedding, layerNorm } from './checks/layers';
 import { loss } from './checks/losses';
-import { batchNorm, conv1d, glu, highway, pooling, rmsNorm } from './checks/more-layers';
+import { batchNorm, conv1d, glu, highway, pooling, pooling1d, rmsNorm } from './checks/more-layers';
 import { clipping, optimizer } from './checks/optimizers';
 import { recurrent } from './checks/recurrent';
 import { schedule } from './checks/schedules';
@@ -31,6 +31,7 @@ const CHECKS: Record<string, Check> = {
   glu,
   highway,
   pooling,
+  pooling1d,
   conv1d,
   batchNorm,
   loss,

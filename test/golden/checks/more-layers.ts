@@ -45,6 +45,23 @@ export async function pooling(vector: Vector<{ pooling: 'average' | 'max' }>): P
   expectClose(result.input, vector.floats('grad.x'), 'grad.x');
 }
 
+/** Windows of each row's own steps. */
+export async function pooling1d(
+  vector: Vector<{ pooling: 'average' | 'max'; poolSize: number; strides: number }>,
+): Promise<void> {
+  const { pooling: kind, poolSize, strides } = vector.fields;
+  const x = vector.floats('x');
+  const make = kind === 'max' ? layers.maxPooling1d : layers.averagePooling1d;
+  using model = sequential([make({ inputFeatures: x.shape[2]!, poolSize, strides })]);
+  const lengths = vector.integers('lengths').data;
+  const y = vector.floats('y');
+  expectClose(await model.predict(x, { lengths }), y, 'y');
+  const outputGradient = vector.floats('dy');
+  const result = await model.gradients(x, null, { lengths, outputGradient });
+  expectClose(result.output, y, 'y of gradients()');
+  expectClose(result.input, vector.floats('grad.x'), 'grad.x');
+}
+
 interface ConvFields {
   filters: number | null;
   kernelSize: number;
