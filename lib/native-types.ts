@@ -174,6 +174,11 @@ export type NativeStates = (Float32Array | null)[];
 export interface NativePrediction {
   outputs: Float32Array[];
   states: Float32Array[] | null;
+  /**
+   * By call of a layer that attends: [samples, query steps, key steps], or [samples, key steps] for
+   * queries without a time axis.
+   */
+  attention: Float32Array[] | null;
 }
 
 export interface NativeGradients {

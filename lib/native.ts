@@ -89,14 +89,14 @@ export interface NativeModel {
     samples: Int32Array,
     steps: number,
     initialStates: NativeStates | null,
-    options: { job: number; threads: number; wantStates: boolean },
+    options: { job: number; threads: number; wantStates: boolean; wantAttention?: boolean },
   ): Promise<NativePrediction>;
   predictSync(
     data: NativeDataset,
     samples: Int32Array,
     steps: number,
     initialStates: NativeStates | null,
-    options: { threads: number; wantStates: boolean },
+    options: { threads: number; wantStates: boolean; wantAttention?: boolean },
   ): NativePrediction;
   /**
    * Gradients of one batch, of the loss plus sum(final state * state gradient); the parameters' are

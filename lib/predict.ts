@@ -20,6 +20,8 @@ export interface PredictOptions {
   initialState?: StatesInput;
   /** Also return the final states of all layers. Default: of those with `returnState: true`. */
   returnState?: boolean;
+  /** Also return the weights of attention layers. Default false. */
+  returnAttention?: boolean;
   /** Samples that are computed together. Default 64. */
   batchSize?: number;
   /** Ends the prediction; it then rejects with the signal's reason. */
@@ -34,12 +36,19 @@ export interface Prediction extends NDArray {
   outputs?: Record<string, NDArray>;
   /** By layer and name, [slots, batch, features], after each row's own last step. */
   states?: States;
+  /**
+   * With `returnAttention`: of each call of a layer that attends, how much each step of the keys
+   * counted for a query, [batch, queries, keys], or [batch, keys] for queries without a time axis.
+   * Rows add up to 1 over a sample's own steps; zeros beyond its lengths.
+   */
+  attention?: Record<string, NDArray>;
 }
 
 const schema = {
   lengths: anything(),
   initialState: anything(),
   returnState: optional(flag(false)),
+  returnAttention: flag(false),
   batchSize: integer(1, 2 ** 24, 64),
   signal: abortSignal(),
   threads: optional(integer(1, 1024)),
@@ -54,8 +63,10 @@ const MAX_OUTPUT = 2 ** 31;
  * @throws RangeError when all samples' outputs do not fit one array
  */
 export function outputSize(shape: ValueShape, data: OpenData): number {
-  const { samples } = data;
-  const size = shape.features * stepsOf(shape, data);
+  return checkSize(shape.features * stepsOf(shape, data), data);
+}
+
+function checkSize(size: number, { samples }: OpenData): number {
   if (size * samples >= MAX_OUTPUT) {
     throw wrongValue(
       `an output of fewer than ${MAX_OUTPUT} numbers`,
@@ -74,6 +85,11 @@ export function shapeOf(shape: ValueShape, data: OpenData): number[] {
   return timed ? [samples, stepsOf(shape, data), features] : [samples, features];
 }
 
+/** Numbers of a sample in an array of all. */
+function rowSize([, ...rest]: readonly number[]): number {
+  return rest.reduce((product, size) => product * size, 1);
+}
+
 /** The first array, and all by name where there are several. */
 function namedArrays(arrays: readonly ({ name: string } & NDArray)[]): Prediction {
   const { data, shape } = arrays[0]!;
@@ -82,6 +98,18 @@ function namedArrays(arrays: readonly ({ name: string } & NDArray)[]): Predictio
     arrays.map((array) => [array.name, { data: array.data, shape: array.shape }]),
   );
   return { data, shape, outputs };
+}
+
+/** Shapes of the weights of all calls that attend, in the core's order. */
+function attentionShapes({ plan }: ModelCore, data: OpenData): { name: string; shape: number[] }[] {
+  const { inputs, layers, nodes } = plan;
+  const shapes = [...inputs.map(({ shape }) => shape), ...nodes.map(({ output }) => output)];
+  return nodes
+    .filter(({ layer }) => layers[layer]!.layer.attends)
+    .map(({ name, inputs: [query, keys] }) => {
+      const [from, to] = [shapes[query!]!, shapes[keys!]!];
+      return { name, shape: shapeOf({ ...from, features: stepsOf(to, data) }, data) };
+    });
 }
 
 /** One call of `predict`, cut into batches whose results are put together. */
@@ -93,13 +121,20 @@ class PredictionPlan {
   readonly wantStates: boolean;
   readonly #only: ReadonlySet<string> | undefined;
   readonly #rowSizes: number[];
+  readonly #attending: { name: string; shape: number[] }[];
   #outputs: Float32Array[] | undefined;
   #states: Float32Array[] | undefined;
+  #attention: Float32Array[] | undefined;
 
   constructor(
     core: ModelCore,
     data: OpenData,
-    options: { initialState: unknown; returnState: boolean | undefined; batchSize: number },
+    options: {
+      initialState: unknown;
+      returnState: boolean | undefined;
+      returnAttention: boolean;
+      batchSize: number;
+    },
   ) {
     this.#core = core;
     this.#data = data;
@@ -113,6 +148,19 @@ class PredictionPlan {
     this.wantStates = options.returnState ?? named.length > 0;
     if (options.returnState === undefined) this.#only = new Set(named.map(({ name }) => name));
     this.#rowSizes = core.plan.outputs.map(({ owner }) => outputSize(owner.output, data));
+    this.#attending = options.returnAttention ? attentionShapes(core, data) : [];
+    if (options.returnAttention && !this.wantAttention) {
+      throw wrongValue(
+        'false for a model without attention',
+        'model.predict.returnAttention',
+        true,
+      );
+    }
+    for (const { shape } of this.#attending) checkSize(rowSize(shape), data);
+  }
+
+  get wantAttention(): boolean {
+    return this.#attending.length > 0;
   }
 
   /** First samples of the batches. */
@@ -137,15 +185,28 @@ class PredictionPlan {
     });
   }
 
-  add(begin: number, { outputs, states }: NativePrediction): void {
+  add(begin: number, { outputs, states, attention }: NativePrediction): void {
     const { samples } = this.#data;
     if (this.#end(begin) - begin === samples) {
       this.#outputs = outputs;
       this.#states = states ?? undefined;
+      this.#attention = attention ?? undefined;
       return;
     }
-    this.#outputs ??= this.#rowSizes.map((size) => new Float32Array(samples * size));
-    outputs.forEach((output, i) => this.#outputs![i]!.set(output, begin * this.#rowSizes[i]!));
+    const add = (
+      all: Float32Array[] | undefined,
+      parts: readonly Float32Array[],
+      sizes: readonly number[],
+    ): Float32Array[] => {
+      const whole = all ?? sizes.map((size) => new Float32Array(samples * size));
+      parts.forEach((part, i) => whole[i]!.set(part, begin * sizes[i]!));
+      return whole;
+    };
+    this.#outputs = add(this.#outputs, outputs, this.#rowSizes);
+    if (attention !== null) {
+      const sizes = this.#attending.map(({ shape }) => rowSize(shape));
+      this.#attention = add(this.#attention, attention, sizes);
+    }
     if (states === null) return;
     const { states: infos } = this.#core.description;
     this.#states ??= infos.map(
@@ -170,6 +231,11 @@ class PredictionPlan {
         Object.entries(all).filter(([name]) => this.#only?.has(name) ?? true),
       );
     }
+    if (this.#attention !== undefined) {
+      prediction.attention = Object.fromEntries(
+        this.#attending.map(({ name, shape }, i) => [name, { data: this.#attention![i]!, shape }]),
+      );
+    }
     return prediction;
   }
 }
@@ -191,6 +257,7 @@ export async function predict(core: ModelCore, x: unknown, given: unknown): Prom
             job,
             threads: core.threads(threads),
             wantStates: plan.wantStates,
+            wantAttention: plan.wantAttention,
           }),
         );
         plan.add(begin, part);
@@ -218,6 +285,7 @@ export function predictSync(core: ModelCore, x: unknown, given: unknown): Predic
         core.native.predictSync(data.native, plan.samples(begin), data.steps, plan.initial(begin), {
           threads: threads ?? 1,
           wantStates: plan.wantStates,
+          wantAttention: plan.wantAttention,
         }),
       );
       plan.add(begin, part);

@@ -53,6 +53,10 @@ export class Attention extends Layer {
     }
   }
 
+  override get attends(): boolean {
+    return true;
+  }
+
   outputShape(_input: ValueShape, { name }: Place): ValueShape {
     throw shapeMismatch(
       `${name}: expects queries and keys, and perhaps values, but receives one input; call it on an array of tensors, as in layers.attention({ score: 'dot' }).apply([query, keys]), and build with model({ inputs, outputs })`,
@@ -108,6 +112,8 @@ registerLayer(Attention.type, (options) => new Attention(options as unknown as A
  * Bahdanau, Cho and Bengio, "Neural Machine Translation by Jointly Learning to Align and Translate"
  * (2015). Parameters: `weight_query` [K, Q] or [units, Q]; of `additive` also `weight_key`
  * [units, K], `weight_score` [units] and `bias` [units]. A model with this layer has no sessions.
+ *
+ * `model.predict(x, { returnAttention: true })` tells the weights.
  *
  * @throws TypeError, RangeError for wrong options
  */

@@ -83,6 +83,11 @@ export abstract class Layer {
     return false;
   }
 
+  /** Whether predictions can tell its weights of attention. */
+  get attends(): boolean {
+    return false;
+  }
+
   /** Whether the layer takes token ids. */
   get takesTokens(): boolean {
     return false;

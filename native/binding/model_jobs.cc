@@ -121,13 +121,23 @@ napi_value EvaluateJob::result(napi_env env) {
 
 int64_t Prediction::size(const ValueShape& shape) const {
   const auto count = static_cast<int64_t>(samples.size());
-  return checked_product(checked_product(count, data->data.padded_steps(shape, steps)), shape.features);
+  return checked_product(checked_product(count, data->data.padded_steps(shape, steps)),
+                         shape.features);
 }
 
 void Prediction::run(Predictor& predictor, const std::atomic<bool>* cancel,
                      std::span<float* const> outputs) {
   predictor.predict(data->data, samples.data(), static_cast<int64_t>(samples.size()), steps,
                     initial, threads, cancel, outputs, want_states ? &states : nullptr);
+  if (!want_attention) return;
+  const Network& network = *data->network;
+  for (const size_t node : network.attention_nodes()) {
+    const std::vector<size_t>& inputs = network.nodes()[node].inputs;
+    ValueShape queries = network.shapes()[inputs[0]];
+    queries.features = data->data.padded_steps(network.shapes()[inputs[1]], steps);
+    size(queries);  // can be counted
+  }
+  attention = predictor.attention(data->data, static_cast<int64_t>(samples.size()), steps);
 }
 
 napi_value prediction_result(napi_env env, napi_value outputs, const Prediction& prediction) {
@@ -136,6 +146,9 @@ napi_value prediction_result(napi_env env, napi_value outputs, const Prediction&
   result.Set("states", prediction.want_states
                            ? Napi::Value(env, write_states(env, prediction.states))
                            : Napi::Env(env).Null());
+  result.Set("attention", prediction.want_attention
+                              ? Napi::Value(env, write_states(env, prediction.attention))
+                              : Napi::Env(env).Null());
   return result;
 }
 

@@ -90,6 +90,8 @@ struct Prediction {
   int threads = 1;
   bool want_states = false;
   StateValues states;
+  bool want_attention = false;
+  std::vector<std::vector<float>> attention;
 
   // Floats of a value of that shape for the whole batch; throws ERR_INVALID_ARGUMENT for more than
   // can be counted.
@@ -109,7 +111,7 @@ class PredictJob : public Job {
   std::vector<std::vector<float>> outputs_;
 };
 
-// { outputs, states } of lib/native.ts.
+// { outputs, states, attention } of lib/native.ts.
 napi_value prediction_result(napi_env env, napi_value outputs, const Prediction& prediction);
 
 class GradientsJob : public Job {

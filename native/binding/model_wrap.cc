@@ -117,6 +117,11 @@ Prediction read_prediction(const Call& call, const ModelState& model, size_t sta
   return prediction;
 }
 
+void read_wishes(const Napi::Object& options, Prediction& prediction) {
+  prediction.want_states = flag(options, "wantStates");
+  prediction.want_attention = options.Has("wantAttention") && flag(options, "wantAttention");
+}
+
 }  // namespace
 
 napi_value ModelWrap::define(napi_env env) {
@@ -332,7 +337,7 @@ napi_value ModelWrap::predict(const Call& call) {
   ModelState& model = readable();
   Prediction prediction = read_prediction(call, model, 3, 4);
   const Napi::Object options = call.object(4, "options");
-  prediction.want_states = flag(options, "wantStates");
+  read_wishes(options, prediction);
   auto job = std::make_unique<PredictJob>(state_, std::move(prediction));
   return AddonData::of(call.env).jobs.add(call.env, std::move(job), &model, read_job(options));
 }
@@ -340,7 +345,7 @@ napi_value ModelWrap::predict(const Call& call) {
 napi_value ModelWrap::predict_sync(const Call& call) {
   ModelState& model = readable();
   Prediction prediction = read_prediction(call, model, 3, 4);
-  prediction.want_states = flag(call.object(4, "options"), "wantStates");
+  read_wishes(call.object(4, "options"), prediction);
   std::vector<float*> outputs;
   Napi::Array arrays = Napi::Array::New(call.env);
   for (const ValueShape& shape : model.network->model_shape().outputs) {

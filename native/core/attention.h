@@ -1,5 +1,5 @@
-// Attention: each query gives the weighted mean of a sequence's values, with weights by how well its
-// keys match the query.
+// Attention: each query gives the weighted mean of a sequence's values, with weights by how well
+// its keys match the query.
 #pragma once
 
 #include <cstdint>
@@ -32,6 +32,7 @@ class Attention : public Layer {
                      const Geometry& geometry) override;
   std::unique_ptr<LayerRun> make_run() const override;
   bool streamable() const override { return false; }
+  bool attends() const override { return true; }
 
  private:
   friend class AttentionRun;

@@ -25,8 +25,7 @@ void clear_rows(const Matrix& rows, const SequenceRows& sequence) {
 void AttentionRun::plan(Workspace& workspace, const Pass& pass) {
   const Geometry& keys = *pass.inputs[1];
   const int64_t units = layer_.units_;
-  const int64_t queries =
-      layer_.query_.timed ? pass.inputs[0]->rows() : pass.inputs[0]->batch();
+  const int64_t queries = layer_.query_.timed ? pass.inputs[0]->rows() : pass.inputs[0]->batch();
   workspace.want(&output_, queries, layer_.value_.features, Lifetime::kSaved);
   workspace.want(&weights_, queries, keys.steps(), Lifetime::kSaved);
   if (projects()) workspace.want(&queries_, queries, units, Lifetime::kSaved);
@@ -88,8 +87,7 @@ Value AttentionRun::forward_from(const Pass& pass, const ParamTable& params,
              keys_);
   }
   const Operands rows = operands(inputs);
-  for_samples(pass, work(pass),
-              [&](const Sample& sample) { attend(pass, params, rows, sample); });
+  for_samples(pass, work(pass), [&](const Sample& sample) { attend(pass, params, rows, sample); });
   return {output_, nullptr, output_.rows};
 }
 
@@ -135,6 +133,16 @@ void AttentionRun::attend(const Pass& pass, const ParamTable& params, const Oper
   }
 }
 
+void AttentionRun::get_attention(const Pass& pass, int64_t query_steps, int64_t key_steps,
+                                 float* destination) const {
+  for_samples(pass, weights_.rows * weights_.cols, [&](const Sample& sample) {
+    float* to = destination + pass.inputs[1]->batch_row(sample.index) * query_steps * key_steps;
+    for (int64_t i = 0; i < sample.queries; ++i, to += key_steps) {
+      std::copy_n(weights_.row(query_row(pass, sample, i)), sample.keys.steps, to);
+    }
+  });
+}
+
 void AttentionRun::backward_to(const Pass& pass, const ParamTable& params,
                                std::span<const Value> inputs, const Matrix& dy,
                                std::span<const Matrix> dx) {
@@ -155,9 +163,8 @@ void AttentionRun::clear_gradients(const Operands& rows, const Sample& sample) c
   if (additive()) std::fill_n(dscore_.row(sample.index), dscore_.cols, 0.0f);
 }
 
-void AttentionRun::attend_backward(const Pass& pass, const ParamTable& params,
-                                   const Operands& rows, const Sample& sample,
-                                   const Matrix& dy) const {
+void AttentionRun::attend_backward(const Pass& pass, const ParamTable& params, const Operands& rows,
+                                   const Sample& sample, const Matrix& dy) const {
   const Kernels& kernels = *pass.kernels;
   for (int64_t i = 0; i < sample.queries; ++i) {
     const int64_t row = query_row(pass, sample, i);

@@ -1,5 +1,5 @@
-// An execution of an attention layer. Each sample is one thread's: it takes the sample's queries one
-// after the other, so that the order of every sum is fixed.
+// An execution of an attention layer. Each sample is one thread's: it takes the sample's queries
+// one after the other, so that the order of every sum is fixed.
 #pragma once
 
 #include <span>
@@ -17,6 +17,8 @@ class AttentionRun : public LayerRun {
                      std::span<const Value> inputs) override;
   void backward_to(const Pass& pass, const ParamTable& params, std::span<const Value> inputs,
                    const Matrix& dy, std::span<const Matrix> dx) override;
+  void get_attention(const Pass& pass, int64_t query_steps, int64_t key_steps,
+                     float* destination) const override;
 
  private:
   // What one pass works with: rows as the scores take them, and where their gradients go.
@@ -26,10 +28,10 @@ class AttentionRun : public LayerRun {
   };
   // The rows of one sample.
   struct Sample {
-    SequenceRows keys;     // with the leading dimension of the keys
-    int64_t index = 0;     // its sorted row among the keys
-    int64_t query = 0;     // its sorted row among the queries
-    int64_t queries = 0;   // how many it has
+    SequenceRows keys;    // with the leading dimension of the keys
+    int64_t index = 0;    // its sorted row among the keys
+    int64_t query = 0;    // its sorted row among the queries
+    int64_t queries = 0;  // how many it has
   };
 
   Operands operands(std::span<const Value> inputs) const;

@@ -54,8 +54,7 @@ Executor::Executor(std::shared_ptr<Network> network) : network_(std::move(networ
     nodes_[k].scratch.resize(nodes[k].inputs.size());
     nodes_[k].dx.resize(nodes[k].inputs.size());
     for (const size_t value : nodes[k].inputs) {
-      nodes_[k].input_geometries.push_back(
-          &geometries_[shape.axis_of(network_->shapes()[value])]);
+      nodes_[k].input_geometries.push_back(&geometries_[shape.axis_of(network_->shapes()[value])]);
     }
     nodes_[k].geometry = &geometries_[network_->node_axes()[k]];
     nodes_[k].output_geometry =
@@ -99,9 +98,9 @@ void Executor::enter(const Node& node) {
 void Executor::plan_order(size_t k) {
   Node& node = nodes_[k];
   const size_t value = network_->input_count() + k;
-  const bool one_axis = std::all_of(
-      node.input_geometries.begin(), node.input_geometries.end(),
-      [&](const Geometry* geometry) { return geometry == node.geometry; });
+  const bool one_axis =
+      std::all_of(node.input_geometries.begin(), node.input_geometries.end(),
+                  [&](const Geometry* geometry) { return geometry == node.geometry; });
   node.reorders = one_axis && !network_->shapes()[value].timed &&
                   !node.geometry->same_order(geometries_.front());
   if (!node.reorders) return;
@@ -179,8 +178,7 @@ void Executor::plan_gradients(bool input_gradient) {
 void Executor::forward(std::span<const Geometry> geometries, std::span<const Value> inputs,
                        const RunOptions& options) {
   if (geometries.size() != geometries_.size()) {
-    throw Error("ERR_SHAPE_MISMATCH", "Expected lengths for " +
-                                          std::to_string(geometries_.size()) +
+    throw Error("ERR_SHAPE_MISMATCH", "Expected lengths for " + std::to_string(geometries_.size()) +
                                           " time axes but received " +
                                           std::to_string(geometries.size()));
   }
@@ -305,6 +303,12 @@ void Executor::get_initial_state_gradient(size_t index, float* destination) cons
   const StateSlot& slot = states_[index];
   const Node& node = nodes_[slot.node];
   node.run->get_initial_state_gradient(*node.geometry, slot.state, destination);
+}
+
+void Executor::get_attention(size_t node, int64_t query_steps, int64_t key_steps,
+                             float* destination) {
+  enter(nodes_[node]);
+  nodes_[node].run->get_attention(pass_, query_steps, key_steps, destination);
 }
 
 void Executor::set_sources(std::vector<const float*>& sources, const StateValues& values,

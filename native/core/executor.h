@@ -83,6 +83,9 @@ class Executor {
   void set_final_state_gradients(const StateValues& values, int64_t batch);
   void get_final_states(StateValues& values) const;
 
+  // Weights of a node that attends; see LayerRun::get_attention.
+  void get_attention(size_t node, int64_t query_steps, int64_t key_steps, float* destination);
+
   const Network& network() const { return *network_; }
   int64_t workspace_bytes() const { return workspace_.bytes(); }
 
@@ -121,8 +124,8 @@ class Executor {
   Workspace workspace_;
   Pass pass_;
   std::vector<Geometry> geometries_;  // of each time axis
-  std::vector<Value> values_;      // the inputs, then the output of each node
-  std::vector<Matrix> gradients_;  // gradients_[i] that of values_[i]
+  std::vector<Value> values_;         // the inputs, then the output of each node
+  std::vector<Matrix> gradients_;     // gradients_[i] that of values_[i]
   // A gradient lives from the last node that reads its value to the one that gives it; then its
   // block is free for another. In a chain two blocks do for all.
   struct Block {

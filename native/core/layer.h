@@ -78,8 +78,8 @@ class Layer {
   // one, for `build`; other numbers throw ERR_INVALID_ARGUMENT.
   virtual ValueShape build_from(std::span<const ValueShape> inputs, ParamTable& params);
   // Called for each call of the layer, after `build_from`: the time axis of the output, if it has
-  // one, by default that of the first input with one. Throws ERR_SHAPE_MISMATCH for axes that do not
-  // go together. Calls of a shared layer may be on different axes.
+  // one, by default that of the first input with one. Throws ERR_SHAPE_MISMATCH for axes that do
+  // not go together. Calls of a shared layer may be on different axes.
   virtual TimeAxis output_axis(std::span<const ValueShape> inputs) const;
   // Draws initial values; `index` is the layer's place in the model (a stream of random numbers).
   virtual void initialize(ParamTable& params, uint64_t seed, uint64_t index) const;
@@ -95,6 +95,8 @@ class Layer {
   virtual std::unique_ptr<LayerRun> make_run() const = 0;
   // False for a layer that needs the future of a sequence, and so cannot run one step at a time.
   virtual bool streamable() const { return true; }
+  // Whether runs have weights of attention: of the steps of the second input for the first one's.
+  virtual bool attends() const { return false; }
 
   const LayerConfig& config() const { return config_; }
   // The layer's place in the model: tells apart its random numbers. Set by the network.
@@ -139,6 +141,12 @@ class LayerRun {
   // A null source means zeros.
   virtual void set_initial_state(const Geometry&, size_t /*state*/, const float* /*source*/) {}
   virtual void get_final_state(const Geometry&, size_t /*state*/, float* /*destination*/) const {}
+  // For a layer that attends: the weights of the last forward pass in batch order,
+  // [B, query_steps, key_steps], with one query step if the first input has none. The destination
+  // has room for the longest sequences, and holds zeros, which stay beyond a sample's lengths.
+  virtual void get_attention(const Pass&, int64_t /*query_steps*/, int64_t /*key_steps*/,
+                             float* /*destination*/) const {}
+
   // Gradients of the loss with respect to the final states (before backward; null: zeros) and to
   // the initial states (after it).
   virtual void set_final_state_gradient(const Geometry&, size_t, const float*) {}

@@ -152,6 +152,14 @@ void Network::check_use() const {
   }
 }
 
+std::vector<size_t> Network::attention_nodes() const {
+  std::vector<size_t> nodes;
+  for (size_t k = 0; k < nodes_.size(); ++k) {
+    if (layers_[nodes_[k].layer]->attends()) nodes.push_back(k);
+  }
+  return nodes;
+}
+
 void Network::pack_if_stale(int threads, std::span<const Geometry> backward_over) {
   const std::lock_guard<std::mutex> lock(pack_mutex_);
   if (packed_version_ != params_.version()) {

@@ -41,9 +41,12 @@ class Network {
   // one, else its output's, else the first.
   const std::vector<size_t>& node_axes() const { return node_axes_; }
 
+  // The nodes whose layers attend.
+  std::vector<size_t> attention_nodes() const;
+
   // Repacks what a forward pass reads, and with geometries, one for each time axis, what the
-  // backward pass over them reads, if the parameters have changed since; safe to call from several threads as long as nobody changes
-  // parameters meanwhile.
+  // backward pass over them reads, if the parameters have changed since; safe to call from several
+  // threads as long as nobody changes parameters meanwhile.
   void pack_if_stale(int threads, std::span<const Geometry> backward_over);
 
  private:

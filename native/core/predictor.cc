@@ -72,6 +72,24 @@ void Predictor::predict(const Dataset& data, const int32_t* samples, int64_t cou
   if (final_states != nullptr) executor_.get_final_states(*final_states);
 }
 
+std::vector<std::vector<float>> Predictor::attention(const Dataset& data, int64_t count,
+                                                     int64_t steps) {
+  const Network& network = executor_.network();
+  const ModelShape& shape = network.model_shape();
+  std::vector<std::vector<float>> weights;
+  for (const size_t node : network.attention_nodes()) {
+    int64_t sizes[2];
+    for (size_t i = 0; i < 2; ++i) {
+      const ValueShape& value = network.shapes()[network.nodes()[node].inputs[i]];
+      sizes[i] = data.padded_steps(value, steps);
+      expect_steps(batch_.geometry_of(shape, value), value.timed, sizes[i]);
+    }
+    weights.emplace_back(count * sizes[0] * sizes[1]);
+    executor_.get_attention(node, sizes[0], sizes[1], weights.back().data());
+  }
+  return weights;
+}
+
 LossValue Predictor::evaluate(const Dataset& data, const int32_t* samples, int64_t count,
                               Losses& losses, bool carry_state, int threads,
                               const std::atomic<bool>* cancel) {

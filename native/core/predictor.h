@@ -29,6 +29,12 @@ class Predictor {
             final_states);
   }
 
+  // Of the nodes that attend, in their order: the weights of the last prediction, which was of so
+  // many samples of this data: [count, query steps, key steps] with zeros beyond a sample's
+  // lengths, or [count, key steps] for queries without a time axis. `steps` as for predict; throws
+  // ERR_SHAPE_MISMATCH when it is too few for them.
+  std::vector<std::vector<float>> attention(const Dataset& data, int64_t count, int64_t steps);
+
   // Losses of the samples as one batch, dropout off. carry_state as in Trainer::step.
   LossValue evaluate(const Dataset& data, const int32_t* samples, int64_t count, Losses& losses,
                      bool carry_state, int threads, const std::atomic<bool>* cancel);

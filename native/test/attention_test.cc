@@ -31,8 +31,12 @@ reference::AttentionGradients zeros_like(const reference::AttentionParams& param
                                          const reference::Matrix& queries,
                                          const reference::Matrix& keys,
                                          const reference::Matrix& values) {
-  const auto same = [](const reference::Matrix& m) { return reference::Matrix(m.rows(), m.cols()); };
-  return {same(queries), same(keys), same(values),
+  const auto same = [](const reference::Matrix& m) {
+    return reference::Matrix(m.rows(), m.cols());
+  };
+  return {same(queries),
+          same(keys),
+          same(values),
           {same(params.weight_query), same(params.weight_key),
            Vector(params.weight_score.size(), 0.0), Vector(params.bias.size(), 0.0)}};
 }
@@ -55,8 +59,10 @@ TEST(AttentionReference, GradientsMatchDifferences) {
     reference::expect_gradient(score + " queries", f, queries.values(), d.queries.values());
     reference::expect_gradient(score + " keys", f, keys.values(), d.keys.values());
     reference::expect_gradient(score + " values", f, values.values(), d.values.values());
-    reference::expect_gradient(score + " W", f, params.weight_query.values(), d.params.weight_query.values());
-    reference::expect_gradient(score + " U", f, params.weight_key.values(), d.params.weight_key.values());
+    reference::expect_gradient(score + " W", f, params.weight_query.values(),
+                               d.params.weight_query.values());
+    reference::expect_gradient(score + " U", f, params.weight_key.values(),
+                               d.params.weight_key.values());
     reference::expect_gradient(score + " w", f, params.weight_score, d.params.weight_score);
     reference::expect_gradient(score + " b", f, params.bias, d.params.bias);
   }
@@ -152,7 +158,8 @@ Vector padded_rows(const std::vector<float>& values, int64_t sample, int64_t row
 void expect_reference(const Case& c, const Problem& problem, const Predictor::Gradients& got) {
   const int64_t value = c.values ? kValue : kKey;
   const int64_t query_steps = c.timed ? 3 : 1;
-  const InputData& values_data = c.values ? problem.data.more_inputs[1] : problem.data.more_inputs[0];
+  const InputData& values_data =
+      c.values ? problem.data.more_inputs[1] : problem.data.more_inputs[0];
   reference::AttentionGradients total;
   Vector output, wanted_output, inputs, wanted_inputs;
   const auto append = [](Vector& to, const Vector& more) {
@@ -310,8 +317,34 @@ TEST_P(AttentionLayer, FollowsTheReference) {
   }
 }
 
+TEST_P(AttentionLayer, TellsItsWeights) {
+  for (const bool timed : {false, true}) {
+    const Problem problem = make_problem({"general", timed, false}, kernels());
+    Predictor predictor(problem.network);
+    const int64_t queries = timed ? 3 : 1, steps = timed ? 3 : 9;
+    std::vector<float> output(4 * queries * kKey);
+    predictor.predict(problem.data, kSamples, 4, steps, {}, 2, nullptr, output.data(), nullptr);
+    const std::vector<std::vector<float>> got = predictor.attention(problem.data, 4, steps);
+    ASSERT_EQ(got.size(), 1u);
+    Vector want(4 * queries * 9, 0.0);
+    for (int64_t sample = 0; sample < 4; ++sample) {
+      const int64_t count = timed ? kQueries[sample] : 1;
+      const reference::Matrix query = sample_of(problem.data, sample, count);
+      const reference::Matrix keys = sample_of(problem.data.more_inputs[0], sample, kKeys[sample]);
+      for (int64_t i = 0; i < count; ++i) {
+        const Vector weights =
+            attention_weights("general", problem.params, query.row(static_cast<size_t>(i)), keys);
+        std::copy(weights.begin(), weights.end(), want.begin() + (sample * queries + i) * 9);
+      }
+    }
+    OSTINATO_EXPECT_CLOSE(Vector(got[0].begin(), got[0].end()), want, kTolerance);
+    message_of("ERR_SHAPE_MISMATCH", [&] { predictor.attention(problem.data, 4, timed ? 2 : 8); });
+  }
+}
+
 TEST(AttentionLayers, RefusesWhatItCannotRead) {
-  const auto refused = [](const std::string& code, std::vector<ValueShape> inputs, Options options) {
+  const auto refused = [](const std::string& code, std::vector<ValueShape> inputs,
+                          Options options) {
     NetworkConfig config;
     config.inputs = std::move(inputs);
     config.layers = {layer("attention", std::move(options))};

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { fromConfig, input, layers, load, model } from '../../lib';
+import { fromConfig, input, layers, load, model, optimizers } from '../../lib';
 import type { FitOptions, Model } from '../../lib';
 import { inTemporaryDirectory, numbers } from '../helpers/models';
 
@@ -62,7 +62,8 @@ describe('attention', () => {
   test('of a decoder to its encoder is learned', async () => {
     using made = translator();
     expect(made.summary()).toMatch(/attention +attention +\[batch, target, 6\]/);
-    const history = await made.fit(x, y, { ...OPTIONS, epochs: 60 });
+    const optimizer = optimizers.adam({ learningRate: 0.02 });
+    const history = await made.fit(x, y, { ...OPTIONS, epochs: 60, optimizer });
     expect(history.loss.at(-1)).toBeLessThan(0.7 * history.loss[0]!);
     const scores = await made.evaluate(x, y, { metrics: ['accuracy'] });
     expect(scores['accuracy']).toBeGreaterThan(0.5);
@@ -154,7 +155,11 @@ describe('attention', () => {
       );
       const outputs = layer.apply([sequence, sequence, sequence]);
       using made = model({ inputs: sequence, outputs, seed: 5 });
-      using twice = model({ inputs: sequence, outputs: layer.apply([sequence, sequence]), seed: 5 });
+      using twice = model({
+        inputs: sequence,
+        outputs: layer.apply([sequence, sequence]),
+        seed: 5,
+      });
       const got = made.predictSync(x.source);
       expect(twice.predictSync(x.source)).toEqual(got);
       if (score === 'general') {
@@ -192,6 +197,50 @@ describe('attention', () => {
       }
     },
   );
+
+  test('tells how much each step counted, in batch order', async () => {
+    using made = translator();
+    const whole = await made.predict(x, { returnAttention: true });
+    expect(Object.keys(whole.attention!)).toEqual(['attention']);
+    const { data, shape } = whole.attention!['attention']!;
+    expect(shape).toEqual([4, 5, 4]);
+    TARGET.forEach((queries, i) => {
+      for (let t = 0; t < 5; t++) {
+        const row = [...data.subarray((i * 5 + t) * 4, (i * 5 + t + 1) * 4)];
+        const counted = t < queries ? SOURCE[i]! : 0;
+        const total = row.reduce((sum, weight) => sum + weight, 0);
+        expect(total).toBeCloseTo(counted > 0 ? 1 : 0, 6);
+        expect(row.slice(counted).every((weight) => weight === 0)).toBe(true);
+        expect(row.slice(0, counted).every((weight) => weight > 0)).toBe(true);
+      }
+    });
+    for (const batchSize of [1, 3]) {
+      expect(await made.predict(x, { batchSize, returnAttention: true })).toEqual(whole);
+    }
+    expect(made.predictSync(x, { returnAttention: true })).toEqual(whole);
+    expect((await made.predict(x)).attention).toBeUndefined();
+  });
+
+  test('tells the weights of each call, and those of a vector', async () => {
+    const sequence = input({ shape: [null, 3] });
+    const last = layers.lastStep().apply(sequence);
+    const look = layers.attention({ score: 'dot', name: 'look' });
+    const again = look.apply([look.apply([last, sequence]), sequence]);
+    using made = model({ inputs: sequence, outputs: again });
+    const { attention, data } = await made.predict(x.source, { returnAttention: true });
+    expect(Object.keys(attention!)).toEqual(['look', 'look:2']);
+    expect(attention!['look']!.shape).toEqual([4, 4]);
+    // The output is the mean under the weights.
+    const weights = attention!['look:2']!.data;
+    const wanted = x.source.flatMap((sample, i) =>
+      [0, 1, 2].map((j) => sample.reduce((sum, key, t) => sum + weights[i * 4 + t]! * key[j]!, 0)),
+    );
+    expectNumbers(data, wanted);
+    using plain = model({ inputs: sequence, outputs: last });
+    await expect(plain.predict(x.source, { returnAttention: true })).rejects.toThrow(
+      'Expected false for a model without attention for "model.predict.returnAttention"',
+    );
+  });
 
   test('refuses what it cannot read', () => {
     const vector = input({ shape: [3] });
