@@ -2,7 +2,7 @@
 import type { ArrayInput, ModelData } from './data/arrays';
 import type { BatchStream } from './data/batches';
 import type { WindowDataset } from './data/window-dataset';
-import { guardNative, wrongKind, wrongValue } from './errors';
+import { guardNative, wrongKind } from './errors';
 import { evaluate } from './evaluate';
 import type { EvaluateOptions } from './evaluate';
 import { fit } from './fit';
@@ -202,19 +202,11 @@ export class Model implements Disposable {
   /**
    * A session: states of its own, and single steps.
    *
-   * @throws RangeError when a layer cannot go step by step (bidirectional, backwards)
+   * @throws RangeError when a layer cannot go step by step: one that reads from the end, or attends,
+   *     or gives another number of steps than it reads
    * @throws OstinatoError `ERR_DISPOSED`
    */
   session(options?: SessionOptions): Session {
-    const { inputs, outputs } = this.#core.plan;
-    if (inputs.length > 1 || outputs.length > 1) {
-      throw wrongValue(
-        'a model of one input and one output',
-        'model.session',
-        `${inputs.length} inputs, ${outputs.length} outputs`,
-        'use model.predict',
-      );
-    }
     const { streams, threads } = parseOptions('model.session', options, {
       streams: integer(1, 2 ** 24, 1),
       threads: integer(1, 1024, 1),

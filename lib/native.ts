@@ -120,10 +120,13 @@ export interface NativeModel {
 
 export interface NativeSession {
   readonly streams: number;
-  /** One step of all streams; the output is [streams, features]. */
+  /** One step of all streams; the output is [streams, features]. Of models of one of each only. */
   step(input: Int32Array | Float32Array, threads: number): Promise<Float32Array>;
   /** The same at once; into `output`, which is then returned, or into a fresh array. */
   stepSync(input: Int32Array | Float32Array, threads: number, output?: Float32Array): Float32Array;
+  /** The same for a list of the model's inputs; gives a list of its outputs. */
+  stepAll(inputs: (Int32Array | Float32Array)[], threads: number): Promise<Float32Array[]>;
+  stepAllSync(inputs: (Int32Array | Float32Array)[], threads: number): Float32Array[];
   reset(): void;
   /** In the order of `NativeDescription.states`. */
   readState(index: number): Float32Array;

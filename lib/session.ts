@@ -2,11 +2,21 @@
 import { copyFloats, copyIntegers, typedArrayKind } from './data/arrays';
 import type { FlatNumbers } from './data/arrays';
 import { readRows } from './data/rows';
-import { awaitNative, disposed, fromNative, guardNative, shapeMismatch, wrongKind } from './errors';
+import {
+  awaitNative,
+  disposed,
+  fromNative,
+  guardNative,
+  shapeMismatch,
+  wrongKind,
+  wrongValue,
+} from './errors';
 import type { ModelCore } from './model-core';
 import type { NativeSession } from './native';
 import { nameStates, orderStates } from './states';
+import type { ValueShape } from './shapes';
 import type { States, StatesInput } from './states';
+import { isRecord, rejectUnknown } from './validate';
 
 /** Options of `model.session`. */
 export interface SessionOptions {
@@ -30,8 +40,9 @@ export class Session implements Disposable {
   readonly #core: ModelCore;
   readonly #threads: number;
   readonly #streams: number;
-  readonly #features: number;
-  readonly #tokens: boolean;
+  readonly #input: ValueShape;
+  /** Whether there is one input and one output. */
+  readonly #single: boolean;
   #native: NativeSession | undefined;
 
   /** @internal Use `model.session()`. */
@@ -40,9 +51,9 @@ export class Session implements Disposable {
     this.#native = native;
     this.#threads = threads;
     this.#streams = native.streams;
-    const { features, tokens } = core.plan.inputs[0]!.shape;
-    this.#features = features;
-    this.#tokens = tokens;
+    const { inputs, outputs } = core.plan;
+    this.#input = inputs[0]!.shape;
+    this.#single = inputs.length === 1 && outputs.length === 1;
   }
 
   /** Number of streams. */
@@ -50,7 +61,7 @@ export class Session implements Disposable {
     return this.#streams;
   }
 
-  /** Numbers in an output row. */
+  /** Numbers in a row of the (first) output. */
   get outputFeatures(): number {
     return this.#core.last.output.features;
   }
@@ -66,7 +77,8 @@ export class Session implements Disposable {
   }
 
   /**
-   * One step of all streams, on another thread.
+   * One step of all streams, on another thread. Of a model of one input and one output; others take
+   * `stepAll`.
    *
    * @returns the output, [streams, features] row-major
    * @throws TypeError, RangeError for an input of another kind or size, or an id out of range
@@ -75,7 +87,8 @@ export class Session implements Disposable {
    */
   async step(input: StepInput): Promise<Float32Array> {
     const native = this.#open;
-    const values = this.#read(input);
+    this.#checkSingle('step');
+    const values = this.#read(input, this.#input, 'input');
     return this.#core.shared(() => awaitNative(() => native.step(values, this.#threads)));
   }
 
@@ -90,12 +103,72 @@ export class Session implements Disposable {
   stepSync(input: StepInput, output?: Float32Array): Float32Array {
     const native = this.#open;
     this.#core.checkReadable();
+    this.#checkSingle('stepSync');
     if (output !== undefined) this.#checkOutput(output);
     try {
-      return native.stepSync(this.#read(input), this.#threads, output);
+      return native.stepSync(this.#read(input, this.#input, 'input'), this.#threads, output);
     } catch (error) {
       throw fromNative(error);
     }
+  }
+
+  /**
+   * One step of all streams with all inputs, by name, on another thread. Inputs on different time
+   * axes all go on by a step; one without a time axis is given anew for each.
+   *
+   * @returns the outputs by name, [streams, features] row-major
+   * @throws as `step`; also for an input that is missing or unknown
+   */
+  async stepAll(inputs: Record<string, StepInput>): Promise<Record<string, Float32Array>> {
+    const native = this.#open;
+    const values = this.#readAll(inputs);
+    const outputs = await this.#core.shared(() =>
+      awaitNative(() => native.stepAll(values, this.#threads)),
+    );
+    return this.#named(outputs);
+  }
+
+  /**
+   * As `stepAll`, on this thread: faster for all but large models.
+   *
+   * @throws as `stepAll`
+   */
+  stepAllSync(inputs: Record<string, StepInput>): Record<string, Float32Array> {
+    const native = this.#open;
+    this.#core.checkReadable();
+    const values = this.#readAll(inputs);
+    return this.#named(guardNative(() => native.stepAllSync(values, this.#threads)));
+  }
+
+  #checkSingle(call: string): void {
+    if (this.#single) return;
+    const { inputs, outputs } = this.#core.plan;
+    throw wrongValue(
+      'a model of one input and one output',
+      `session.${call}`,
+      `${inputs.length} inputs, ${outputs.length} outputs`,
+      `use session.${call.replace('step', 'stepAll')}`,
+    );
+  }
+
+  #readAll(given: unknown): (Int32Array | Float32Array)[] {
+    const { inputs } = this.#core.plan;
+    const names = inputs.map(({ name }) => name);
+    if (!isRecord(given)) throw wrongKind(`{ ${names.join(', ')} }`, 'inputs', given);
+    rejectUnknown('inputs', Object.keys(given), names);
+    return inputs.map(({ name, shape }) => {
+      const value = given[name];
+      if (value === undefined) throw wrongKind('an array', `inputs.${name}`, value);
+      const values = this.#read(value as StepInput, shape, `inputs.${name}`);
+      const wanted = this.#streams * shape.features;
+      this.#checkLength(values, wanted, shape, `inputs.${name}`);
+      return values;
+    });
+  }
+
+  #named(values: readonly Float32Array[]): Record<string, Float32Array> {
+    const { outputs } = this.#core.plan;
+    return Object.fromEntries(outputs.map(({ name }, i) => [name, values[i]!]));
   }
 
   #checkOutput(output: Float32Array): void {
@@ -109,36 +182,41 @@ export class Session implements Disposable {
     );
   }
 
-  #read(input: StepInput): Int32Array | Float32Array {
+  #read(input: StepInput, shape: ValueShape, name: string): Int32Array | Float32Array {
     // The core checks length and memory of arrays that have the right kind already.
     const kind = typedArrayKind(input);
     const bare = typeof input === 'number';
-    if (this.#tokens) {
+    const { features, tokens } = shape;
+    if (tokens) {
       if (kind === 'Int32Array') return input as Int32Array;
       const ids = new Int32Array(this.#streams);
       const flat = bare ? [input] : (input as FlatNumbers);
-      this.#checkLength(flat, this.#streams);
-      copyIntegers(flat, 0, flat.length, ids, 0, 'input');
+      this.#checkLength(flat, this.#streams, shape, name);
+      copyIntegers(flat, 0, flat.length, ids, 0, name);
       return ids;
     }
     if (kind === 'Float32Array') return input as Float32Array;
     if (bare || !Array.isArray(input) || typeof input[0] === 'number') {
       const flat = bare ? [input] : (input as FlatNumbers);
-      this.#checkLength(flat, this.#streams * this.#features);
+      this.#checkLength(flat, this.#streams * features, shape, name);
       const numbers = new Float32Array(flat.length);
-      copyFloats(flat, 0, flat.length, numbers, 0, 'input');
+      copyFloats(flat, 0, flat.length, numbers, 0, name);
       return numbers;
     }
-    const wanted = { timed: false, features: this.#features, integers: false };
-    return readRows(input, wanted, 'input').data;
+    return readRows(input, { timed: false, features, integers: false }, name).data;
   }
 
-  #checkLength(input: FlatNumbers, wanted: number): void {
+  #checkLength(
+    input: FlatNumbers,
+    wanted: number,
+    { features, tokens }: ValueShape,
+    name: string,
+  ): void {
     if (input?.length === wanted) return;
     if (typeof input?.length !== 'number')
-      readRows(input, { timed: false, features: this.#features, integers: this.#tokens }, 'input');
+      readRows(input, { timed: false, features, integers: tokens }, name);
     throw shapeMismatch(
-      `Expected ${wanted} numbers for "input" (${this.#streams} streams) but received ${input.length}`,
+      `Expected ${wanted} numbers for "${name}" (${this.#streams} streams) but received ${input.length}`,
     );
   }
 

@@ -1,9 +1,12 @@
 #include "binding/session_wrap.h"
 
 #include <algorithm>
+#include <span>
+#include <string>
 #include <utility>
 
 #include "binding/addon_data.h"
+#include "binding/model_config.h"
 
 namespace ostinato::binding {
 
@@ -16,18 +19,19 @@ struct StepInput {
   size_t length = 0;
 };
 
-StepInput read_input(const Call& call, const SessionState& state) {
-  const View view = view_of(call.env, call.arguments[0], "input");
-  const ValueShape& shape = state.model->network->input_shape();
+StepInput read_input(napi_env env, napi_value value, const char* name, size_t index,
+                     const SessionState& state) {
+  const View view = view_of(env, value, name);
+  const ValueShape& shape = state.model->network->model_shape().inputs[index];
   const int64_t wanted = state.session.streams() * shape.features;
   if (view.type != (shape.tokens ? napi_int32_array : napi_float32_array)) {
-    throw Napi::TypeError::New(call.env, shape.tokens ? "Expected an Int32Array for \"input\""
-                                                      : "Expected a Float32Array for \"input\"");
+    throw Napi::TypeError::New(env, std::string("Expected ") +
+                                        (shape.tokens ? "an Int32Array" : "a Float32Array") +
+                                        " for \"" + name + "\"");
   }
   if (static_cast<int64_t>(view.length) != wanted) {
-    throw Error("ERR_SHAPE_MISMATCH", "Expected " + std::to_string(wanted) +
-                                          " numbers for \"input\" but received " +
-                                          std::to_string(view.length));
+    throw Error("ERR_SHAPE_MISMATCH", "Expected " + std::to_string(wanted) + " numbers for \"" +
+                                          name + "\" but received " + std::to_string(view.length));
   }
   StepInput input;
   input.length = view.length;
@@ -36,19 +40,54 @@ StepInput read_input(const Call& call, const SessionState& state) {
     return input;
   }
   input.tokens = static_cast<const int32_t*>(view.data);
-  const int64_t vocabulary = state.model->vocabularies[0];
+  const int64_t vocabulary = state.model->vocabularies[index];
   for (size_t i = 0; i < view.length; ++i) {
     if (input.tokens[i] < 0 || input.tokens[i] >= vocabulary) {
-      invalid("Expected a token id from 0 to " + std::to_string(vocabulary - 1) + " for \"input[" +
-              std::to_string(i) + "]\" but received " + std::to_string(input.tokens[i]) +
+      invalid("Expected a token id from 0 to " + std::to_string(vocabulary - 1) + " for \"" + name +
+              "[" + std::to_string(i) + "]\" but received " + std::to_string(input.tokens[i]) +
               " (number)");
     }
   }
   return input;
 }
 
-int64_t output_size(const SessionState& state) {
-  return state.session.streams() * state.model->network->output_shape().features;
+// The input of a network of one, whose output is one, too.
+StepInput read_single(const Call& call, const SessionState& state) {
+  const Network& network = *state.model->network;
+  if (network.input_count() != 1 || network.outputs().size() != 1) {
+    invalid("Expected a model of one input and one output for a single step");
+  }
+  return read_input(call.env, call.arguments[0], "input", 0, state);
+}
+
+// The arrays of a list. Its getters may run JavaScript, so this comes before any look at a state or
+// into the arrays.
+std::vector<napi_value> list_of(const Call& call, size_t count) {
+  const Napi::Array list = call.object(0, "inputs").As<Napi::Array>();
+  if (!list.IsArray() || list.Length() != count) {
+    invalid("Expected a list of " + std::to_string(count) + " arrays for \"inputs\"");
+  }
+  std::vector<napi_value> values;
+  for (uint32_t i = 0; i < count; ++i) values.push_back(list.Get(i));
+  return values;
+}
+
+std::vector<StepInput> read_inputs(const Call& call, const std::vector<napi_value>& values,
+                                   const SessionState& state) {
+  std::vector<StepInput> inputs;
+  for (size_t i = 0; i < values.size(); ++i) {
+    const std::string name = "inputs[" + std::to_string(i) + "]";
+    inputs.push_back(read_input(call.env, values[i], name.c_str(), i, state));
+  }
+  return inputs;
+}
+
+int read_thread_count(const Call& call) {
+  return static_cast<int>(integer(call[1], "threads", 1, kMaxThreads));
+}
+
+int64_t output_size(const SessionState& state, size_t output = 0) {
+  return state.session.streams() * state.model->network->model_shape().outputs[output].features;
 }
 
 // Where the caller wants the output; throws unless it is memory of just that size.
@@ -68,28 +107,48 @@ float* read_output(const Call& call, size_t i, const SessionState& state) {
 
 class StepJob : public Job {
  public:
-  StepJob(std::shared_ptr<SessionState> state, const StepInput& input, int threads)
-      : state_(std::move(state)), model_(state_->model, false), threads_(threads) {
-    if (input.tokens != nullptr) tokens_.assign(input.tokens, input.tokens + input.length);
-    if (input.floats != nullptr) floats_.assign(input.floats, input.floats + input.length);
+  // Gives a list of outputs if `all`, else the first.
+  StepJob(std::shared_ptr<SessionState> state, std::span<const StepInput> inputs, bool all,
+          int threads)
+      : state_(std::move(state)), model_(state_->model, false), all_(all), threads_(threads) {
+    for (const StepInput& input : inputs) {
+      Held& held = inputs_.emplace_back();
+      if (input.tokens != nullptr) held.tokens.assign(input.tokens, input.tokens + input.length);
+      if (input.floats != nullptr) held.floats.assign(input.floats, input.floats + input.length);
+    }
     state_->stepping = true;
   }
   ~StepJob() override { state_->stepping = false; }
 
   void execute() override {
-    output_.resize(output_size(*state_));
-    state_->session.step(tokens_.data(), floats_.data(), output_.data(), threads_);
+    std::vector<StepValue> values;
+    for (const Held& held : inputs_) {
+      values.push_back(held.tokens.empty() ? StepValue{nullptr, held.floats.data()}
+                                           : StepValue{held.tokens.data(), nullptr});
+    }
+    std::vector<float*> outputs;
+    for (size_t i = 0; i < state_->model->network->outputs().size(); ++i) {
+      outputs_.emplace_back(output_size(*state_, i));
+      outputs.push_back(outputs_.back().data());
+    }
+    state_->session.step(values, outputs, threads_);
   }
   napi_value result(napi_env env) override {
-    return new_floats(env, output_.data(), output_.size());
+    if (all_) return write_states(env, outputs_);
+    return new_floats(env, outputs_[0].data(), outputs_[0].size());
   }
 
  private:
+  struct Held {
+    std::vector<int32_t> tokens;
+    std::vector<float> floats;
+  };
   std::shared_ptr<SessionState> state_;
   Use model_;
+  bool all_;
   int threads_;
-  std::vector<int32_t> tokens_;
-  std::vector<float> floats_, output_;
+  std::vector<Held> inputs_;
+  std::vector<std::vector<float>> outputs_;
 };
 
 }  // namespace
@@ -97,11 +156,13 @@ class StepJob : public Job {
 napi_value SessionWrap::define(napi_env env) {
   using S = SessionWrap;
   return define_class<S>(
-      env, {getter_property<S, &S::streams>("streams"), method_property<S, &S::step>("step"),
-            method_property<S, &S::step_sync>("stepSync"), method_property<S, &S::reset>("reset"),
-            method_property<S, &S::read_state>("readState"),
-            method_property<S, &S::write_state>("writeState"),
-            method_property<S, &S::clone>("clone"), method_property<S, &S::dispose>("dispose")});
+      env,
+      {getter_property<S, &S::streams>("streams"), method_property<S, &S::step>("step"),
+       method_property<S, &S::step_sync>("stepSync"), method_property<S, &S::step_all>("stepAll"),
+       method_property<S, &S::step_all_sync>("stepAllSync"), method_property<S, &S::reset>("reset"),
+       method_property<S, &S::read_state>("readState"),
+       method_property<S, &S::write_state>("writeState"), method_property<S, &S::clone>("clone"),
+       method_property<S, &S::dispose>("dispose")});
 }
 
 std::unique_ptr<SessionWrap> SessionWrap::create(const Call& call) {
@@ -150,22 +211,49 @@ SessionState& SessionWrap::ready() const {
   return state;
 }
 
+size_t SessionWrap::input_count() const { return idle().model->network->input_count(); }
+
 napi_value SessionWrap::streams(const Call& call) {
   if (state_ == nullptr) throw Error("ERR_DISPOSED", "The session has been disposed");
   return Napi::Number::New(call.env, static_cast<double>(state_->session.streams()));
 }
 
 napi_value SessionWrap::step(const Call& call) {
-  const StepInput input = read_input(call, ready());
-  const int threads = static_cast<int>(integer(call[1], "threads", 1, kMaxThreads));
-  auto job = std::make_unique<StepJob>(state_, input, threads);
+  const StepInput input = read_single(call, ready());
+  auto job =
+      std::make_unique<StepJob>(state_, std::span(&input, 1), false, read_thread_count(call));
   return AddonData::of(call.env).jobs.add(call.env, std::move(job), state_.get(), 0);
+}
+
+napi_value SessionWrap::step_all(const Call& call) {
+  const std::vector<napi_value> values = list_of(call, input_count());
+  const std::vector<StepInput> inputs = read_inputs(call, values, ready());
+  auto job = std::make_unique<StepJob>(state_, inputs, true, read_thread_count(call));
+  return AddonData::of(call.env).jobs.add(call.env, std::move(job), state_.get(), 0);
+}
+
+napi_value SessionWrap::step_all_sync(const Call& call) {
+  const std::vector<napi_value> given = list_of(call, input_count());
+  SessionState& state = ready();
+  const std::vector<StepInput> inputs = read_inputs(call, given, state);
+  std::vector<StepValue> values;
+  for (const StepInput& input : inputs) values.push_back({input.tokens, input.floats});
+  std::vector<float*> outputs;
+  Napi::Array arrays = Napi::Array::New(call.env);
+  for (size_t i = 0; i < state.model->network->outputs().size(); ++i) {
+    float* output;
+    const auto size = static_cast<size_t>(output_size(state, i));
+    arrays.Set(arrays.Length(), Napi::Value(call.env, new_floats(call.env, size, &output)));
+    outputs.push_back(output);
+  }
+  state.session.step(values, outputs, read_thread_count(call));
+  return arrays;
 }
 
 napi_value SessionWrap::step_sync(const Call& call) {
   SessionState& state = ready();
   // No JavaScript runs between the look at the arrays and their use.
-  const StepInput input = read_input(call, state);
+  const StepInput input = read_single(call, state);
   int32_t threads = 1;
   check(call.env, napi_get_value_int32(call.env, call.arguments[1], &threads));
   float* output;

@@ -35,6 +35,8 @@ class SessionWrap {
   napi_value streams(const Call& call);
   napi_value step(const Call& call);
   napi_value step_sync(const Call& call);
+  napi_value step_all(const Call& call);
+  napi_value step_all_sync(const Call& call);
   napi_value reset(const Call& call);
   napi_value read_state(const Call& call);
   napi_value write_state(const Call& call);
@@ -45,6 +47,7 @@ class SessionWrap {
   SessionState& idle() const;
   // Also ERR_BUSY while the model is being trained.
   SessionState& ready() const;
+  size_t input_count() const;
   std::vector<float>& state_values(const Call& call) const;
 
   std::shared_ptr<SessionState> state_;

@@ -10,10 +10,6 @@ namespace ostinato {
 namespace {
 
 void expect_streamable(const Network& network) {
-  if (network.input_count() != 1 || network.outputs().size() != 1) {
-    throw Error("ERR_INVALID_ARGUMENT",
-                "Expected a model of one input and one output for a session");
-  }
   for (const std::unique_ptr<Layer>& layer : network.layers()) {
     if (layer->streamable()) continue;
     throw Error("ERR_INVALID_ARGUMENT",
@@ -26,10 +22,21 @@ void expect_streamable(const Network& network) {
 }  // namespace
 
 Session::Session(std::shared_ptr<Network> network, int64_t streams)
-    : network_(network), executor_(network), streams_(streams) {
+    : network_(network),
+      executor_(network),
+      streams_(streams),
+      geometries_(network->model_shape().axes.size()),
+      input_rows_(network->input_count()),
+      inputs_(network->input_count()) {
   expect_streamable(*network_);
-  geometry_.assign(streams, 1, nullptr);
-  input_.reserve(streams * padded(network_->input_shape().features));
+  for (Geometry& geometry : geometries_) geometry.assign(streams, 1, nullptr);
+  for (size_t i = 0; i < inputs_.size(); ++i) {
+    const ValueShape& shape = network_->model_shape().inputs[i];
+    inputs_[i].rows = streams;
+    if (shape.tokens) continue;
+    input_rows_[i].reserve(streams * padded(shape.features));
+    inputs_[i].floats = {input_rows_[i].data(), streams, shape.features, padded(shape.features)};
+  }
   reset();
 }
 
@@ -45,27 +52,32 @@ void Session::reset() {
   }
 }
 
-void Session::step(const int32_t* tokens, const float* floats, float* output, int threads) {
-  const ValueShape& shape = network_->input_shape();
-  Value input;
-  input.rows = streams_;
-  if (shape.tokens) {
-    input.tokens = tokens;
-  } else {
-    input.floats = {input_.data(), streams_, shape.features, padded(shape.features)};
+void Session::step(std::span<const StepValue> inputs, std::span<float* const> outputs,
+                   int threads) {
+  for (size_t i = 0; i < inputs_.size(); ++i) {
+    Value& input = inputs_[i];
+    if (inputs[i].tokens != nullptr) {
+      input.tokens = inputs[i].tokens;
+      continue;
+    }
+    const Matrix& rows = input.floats;
     for (int64_t row = 0; row < streams_; ++row) {
-      std::memcpy(input.floats.row(row), floats + row * shape.features,
-                  static_cast<size_t>(shape.features) * sizeof(float));
+      std::memcpy(rows.row(row), inputs[i].floats + row * rows.cols,
+                  static_cast<size_t>(rows.cols) * sizeof(float));
     }
   }
   executor_.set_initial_states(values_, streams_);
   RunOptions options;
   options.threads = threads;
-  const Matrix y = executor_.forward(geometry_, input, options).floats;
+  executor_.forward(geometries_, inputs_, options);
   executor_.get_final_states(values_);
   // One step for every row: packed rows, sorted rows and batch rows are the same.
-  for (int64_t row = 0; row < streams_; ++row) {
-    std::memcpy(output + row * y.cols, y.row(row), static_cast<size_t>(y.cols) * sizeof(float));
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    const Matrix& y = executor_.output(i).floats;
+    for (int64_t row = 0; row < streams_; ++row) {
+      std::memcpy(outputs[i] + row * y.cols, y.row(row),
+                  static_cast<size_t>(y.cols) * sizeof(float));
+    }
   }
 }
 

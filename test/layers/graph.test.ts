@@ -98,6 +98,61 @@ describe('a graph', () => {
     expect(Object.keys(states!)).toEqual(['gru', 'gru:2']);
   });
 
+  test('goes step by step with all its inputs, as a prediction does', async () => {
+    using made = twoHeads();
+    const streams = [0, 5]; // of four steps each
+    const { outputs } = await made.predict({
+      a: streams.map((i) => x.a[i]!),
+      b: streams.map((i) => x.b[i]!),
+    });
+    using session = made.session({ streams: 2 });
+    let price: Float32Array;
+    for (let t = 0; t < 4; t++) {
+      const step = { a: streams.map((i) => x.a[i]![t]!), b: streams.map((i) => x.b[i]![t]!) };
+      const got = t % 2 === 0 ? session.stepAllSync(step) : await session.stepAll(step);
+      expect(Object.keys(got)).toEqual(['price', 'label']);
+      const label = outputs!['label']!.data;
+      [0, 1].forEach((i) => {
+        const wanted = label.subarray((i * 4 + t) * 3, (i * 4 + t + 1) * 3);
+        wanted.forEach((value, j) => expect(got['label']![i * 3 + j]).toBeCloseTo(value, 6));
+      });
+      price = got['price']!;
+    }
+    outputs!['price']!.data.forEach((value, i) => expect(price[i]).toBeCloseTo(value, 6));
+    expect(Object.keys(session.state)).toEqual(['gru', 'gru:2']);
+    using copy = session.clone();
+    const more = { a: [1, 2, 3, 4, 5, 6], b: new Float32Array(6) };
+    expect(copy.stepAllSync(more)).toEqual(session.stepAllSync(more));
+  });
+
+  test('goes step by step on several time axes, with ids and a vector that stays', () => {
+    const words = input({ tokens: true, name: 'words' });
+    const series = input({ shape: [null, 2], timeAxis: 'other', name: 'series' });
+    const traits = input({ shape: [3], name: 'traits' });
+    const read = layers
+      .lstm({ units: 4 })
+      .apply(layers.embedding({ inputDim: 5, units: 3 }).apply(words));
+    const seen = layers.globalMaxPooling1d().apply(series);
+    const outputs = layers.dense({ units: 2 }).apply(layers.concat().apply([read, seen, traits]));
+    using made = model({ inputs: [words, series, traits], outputs, seed: 6 });
+    const ids = [4, 0, 2];
+    const steps = ids.map((_id, t) => [...numbers(2, t + 1)]);
+    const vector = [...numbers(3, 4)];
+    using session = made.session();
+    ids.forEach((id, t) => {
+      const got = session.stepAllSync({ words: id, series: steps[t]!, traits: vector });
+      const wanted = made.predictSync({
+        words: [ids.slice(0, t + 1)],
+        series: [steps.slice(0, t + 1)],
+        traits: [vector],
+      });
+      got['dense']!.forEach((value, j) => expect(value).toBeCloseTo(wanted.data[j]!, 6));
+    });
+    expect(() => session.stepAllSync({ words: 5, series: [0, 0], traits: [0, 0, 0] })).toThrow(
+      'Expected a token id from 0 to 4 for "inputs[0][0]" but received 5',
+    );
+  });
+
   test('has gradients that add up over the calls of a shared layer', async () => {
     using made = twoHeads();
     const result = await made.gradients(x, y, { loss: LOSS });

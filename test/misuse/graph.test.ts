@@ -190,9 +190,28 @@ describe('data for a graph', () => {
     );
   });
 
-  test('comes whole, not in steps', () => {
-    expect(thrownBy(() => made.session())).toEqual(
-      argumentError('RangeError', /one input and one output.*use model.predict/),
-    );
+  test('of a step has a name for each', async () => {
+    using session = made.session({ streams: 2 });
+    const single = /one input and one output.*use session.stepAll/;
+    expect(thrownBy(() => session.stepSync([1]))).toEqual(argumentError('RangeError', single));
+    expect(await rejectionOf(() => session.step([1]))).toEqual(argumentError('RangeError', single));
+    const step = { a: [1, 2, 3, 4, 5, 6], b: [1, 2, 3, 4, 5, 6] };
+    for (const [given, error] of [
+      [[step.a, step.b], argumentError('TypeError', /\{ a, b \} for "inputs"/)],
+      [{ a: step.a }, argumentError('TypeError', /an array for "inputs.b"/)],
+      [{ ...step, c: [1] }, argumentError('TypeError', /"c"/)],
+      [{ ...step, b: [1, 2, 3] }, shapeError(/6 numbers for "inputs.b" \(2 streams\)/)],
+      [{ ...step, b: new Float32Array(5) }, shapeError(/6 numbers for "inputs.b"/)],
+      [{ ...step, b: [1, 2, 3, 4, 5, 'a'] }, argumentError('TypeError', /"inputs.b/)],
+    ] as const) {
+      expect(thrownBy(() => session.stepAllSync(given as never))).toEqual(error);
+      expect(await rejectionOf(() => session.stepAll(given as never))).toEqual(error);
+    }
+    const pending = session.stepAll(step);
+    expect(thrownBy(() => session.stepAllSync(step)).code).toBe('ERR_BUSY');
+    const { one, two } = await pending;
+    expect([one!.length, two!.length]).toEqual([4, 4]);
+    session.dispose();
+    expect(thrownBy(() => session.stepAllSync(step)).code).toBe('ERR_DISPOSED');
   });
 });

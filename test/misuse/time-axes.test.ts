@@ -13,7 +13,7 @@ const shapeError = (message: RegExp): object =>
 describe('time axes of a graph', () => {
   test.each([
     [{ shape: [3], timeAxis: 'other' }, 'TypeError', /nothing for an input without a time axis/],
-    [{ shape: [null, 3], timeAxis: '7' }, 'RangeError', /a name that is not a number/],
+    [{ shape: [null, 3], timeAxis: '7' }, 'RangeError', /a name of letters/],
     [{ shape: [null, 3], timeAxis: 'a b' }, 'RangeError', /letters, digits.*"input.timeAxis"/],
     [{ shape: [null, 3], timeaxis: 'a' }, 'TypeError', /did you mean "timeAxis"/],
   ] as const)('%j', (options, name, message) => {
@@ -25,7 +25,9 @@ describe('time axes of a graph', () => {
     const b = input({ shape: [null, 3], timeAxis: 'other', name: 'b' });
     for (const make of [layers.add, layers.multiply, layers.concat]) {
       expect(thrownBy(() => make().apply([a, b]))).toEqual(
-        shapeError(/on one time axis, but they are on "time" and "other", whose lengths may differ/),
+        shapeError(
+          /on one time axis, but they are on "time" and "other", whose lengths may differ/,
+        ),
       );
     }
     const made = layers.repeatVector({ n: 3 }).apply(layers.lastStep().apply(a));
@@ -41,19 +43,35 @@ describe('time axes of a graph', () => {
     const [from] = config.inputs!;
     for (const [change, message] of [
       [{ axis: 5 }, /"input.timeAxis"/],
-      [{ axis: '5' }, /not a number/],
+      [{ axis: '5' }, /a name of letters/],
       [{ timed: false }, /without a time axis/],
     ] as const) {
       const inputs = [{ ...from!, ...change }];
-      expect(thrownBy(() => fromConfig({ ...config, inputs } as never)).message).toMatch(message);
+      expect(thrownBy(() => fromConfig({ ...config, inputs })).message).toMatch(message);
     }
   });
 });
 
 describe('data on several time axes', () => {
   let made: Model;
-  const x = { a: [[[1, 2, 3]], []], b: [[[1, 2]], [[1, 2], [3, 4]]] };
-  const y = { one: [[[1]], []], two: [[[1]], [[1], [1]]], three: [[[1], [1]], [[1], [1]]] };
+  const x = {
+    a: [[[1, 2, 3]], []],
+    b: [
+      [[1, 2]],
+      [
+        [1, 2],
+        [3, 4],
+      ],
+    ],
+  };
+  const y = {
+    one: [[[1]], []],
+    two: [[[1]], [[1], [1]]],
+    three: [
+      [[1], [1]],
+      [[1], [1]],
+    ],
+  };
   const options = { loss: 'meanSquaredError', epochs: 1 } as const;
 
   beforeAll(() => {
@@ -168,11 +186,46 @@ describe('the addon, called past the library', () => {
     ['that are no list', 5],
   ])('refuses lengths of a second axis: %s', (_what, moreLengths) => {
     const native = new Native(config([0, 1]));
-    const { code, name } = thrownBy(
-      () => new Dataset({ ...data, moreLengths } as never, native),
-    );
+    const { code, name } = thrownBy(() => new Dataset({ ...data, moreLengths } as never, native));
     expect(code ?? name).toMatch(/ERR_INVALID_ARGUMENT|ERR_SHAPE_MISMATCH|Error/);
     native.dispose();
+  });
+
+  test('refuses steps of other inputs, also when a list of them changes things', () => {
+    const native = new Native(config([0, 1]));
+    const session = native.session(2);
+    const step = (inputs: unknown, threads: unknown = 1) =>
+      session.stepAllSync(inputs as never, threads as never);
+    const row = new Float32Array(2);
+    expect(step([row, row])).toEqual([new Float32Array(2)]);
+    const wrong = [
+      undefined,
+      5,
+      {},
+      [],
+      [row],
+      [row, row, row],
+      [row, null],
+      [row, [1, 2]],
+      [row, new Float32Array(3)],
+      [row, new Int32Array(2)],
+      new Proxy([row, row], {}),
+    ];
+    for (const inputs of wrong) {
+      const { code, name } = thrownBy(() => step(inputs));
+      expect(code ?? name).toMatch(/ERR_INVALID_ARGUMENT|ERR_SHAPE_MISMATCH|TypeError/);
+      expect(thrownBy(() => void session.stepAll(inputs as never, 1)).name).toMatch(/Error/);
+    }
+    expect(thrownBy(() => step([row, row], 0)).name).toMatch(/Error/);
+    expect(thrownBy(() => session.stepSync(row, 1)).code).toBe('ERR_INVALID_ARGUMENT');
+    const detaching = [new Float32Array(2), row];
+    Object.defineProperty(detaching, 1, {
+      get: () => (structuredClone(detaching[0], { transfer: [detaching[0]!.buffer] }), row),
+    });
+    expect(thrownBy(() => step(detaching)).code).toBe('ERR_SHAPE_MISMATCH');
+    const disposing = [row, row];
+    Object.defineProperty(disposing, 1, { get: () => (session.dispose(), row) });
+    expect(thrownBy(() => step(disposing)).code).toBe('ERR_DISPOSED');
   });
 
   test('takes what fits, and an axis of its own for one input is none', () => {
