@@ -57,6 +57,7 @@ function sumsOfStep(
   });
 }
 
+const NONE = new Float64Array(0);
 /** Steps of the first slice: few, until it is known how long a step takes. */
 const FIRST_SLICE = 16;
 
@@ -121,12 +122,14 @@ export class FitRun {
       const most = Math.min(this.#offer, callbacks.stepsUntilStop(training.steps));
       const part = nextBatches(batches, from, at, most);
       const rates = this.#rates(part.sizes.length);
+      const momenta = this.#momenta(part.sizes.length);
       const result = await this.#core.job(signal, (native, job) =>
         native.train(data.native, part, rates, {
           job,
           carryState,
           reset: position.batch === 0,
           divergence: divergence === 'continue' ? 'update' : divergence,
+          momenta,
           budgetMs: SLICE_MS,
           threads,
         }),
@@ -152,6 +155,23 @@ export class FitRun {
         throw wrongValue('a number of 0 or more', `learningRate(${step})`, rate);
       }
       return rate;
+    });
+  }
+
+  /** Momenta of the next batches; none where the schedule leaves the optimiser its own. */
+  #momenta(count: number): Float64Array {
+    const { optimizer, steps } = this.#options.training;
+    const { learningRate } = optimizer;
+    const schedule = typeof learningRate === 'function' ? learningRate.momentum : undefined;
+    if (schedule === undefined) return NONE;
+    const { accumulateSteps } = optimizer.native;
+    return Float64Array.from({ length: count }, (_value, i) => {
+      const step = Math.floor((steps + i) / accumulateSteps);
+      const momentum: unknown = schedule(step);
+      if (typeof momentum !== 'number' || !(momentum >= 0 && momentum < 1)) {
+        throw wrongValue('a number from 0 to below 1', `learningRate.momentum(${step})`, momentum);
+      }
+      return momentum;
     });
   }
 

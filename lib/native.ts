@@ -49,8 +49,8 @@ export interface NativeModel {
   writeCarried(states: NativeStates | null, rows: number): void;
   /**
    * Runs whole steps over the batches until `budgetMs` has passed or they are done; at least one.
-   * `learningRates[i]` is that of the update of which batch i is a part. Rejects with `ERR_ABORTED`
-   * after `cancel`.
+   * `learningRates[i]` and `momenta[i]` are those of the update of which batch i is a part. Rejects
+   * with `ERR_ABORTED` after `cancel`.
    */
   train(
     data: NativeDataset,
@@ -64,6 +64,8 @@ export interface NativeModel {
       reset: boolean;
       /** What a loss or gradient that is not finite does: end the slice, skip the update, update. */
       divergence: 'stop' | 'skip' | 'update';
+      /** Empty: the optimiser's own. */
+      momenta: Float64Array;
       budgetMs: number;
       threads: number;
     },

@@ -1,5 +1,5 @@
 /** Optimisers: their options, defaults, and the form that the core takes. */
-import { wrongKind } from './errors';
+import { wrongKind, wrongValue } from './errors';
 import type { NativeOptimizerConfig, NativeParameterInfo } from './native';
 import {
   common,
@@ -127,11 +127,45 @@ type Own = Partial<Omit<typeof NONE, 'nesterov' | 'decayAll'>> & {
   decayAll?: boolean;
 };
 
+/** Optimisers whose momentum a schedule may move, and what they call it. */
+const MOMENTUM: Partial<Record<OptimizerName, 'momentum' | 'beta1'>> = {
+  sgd: 'momentum',
+  rmsprop: 'momentum',
+  adam: 'beta1',
+  adamw: 'beta1',
+  radam: 'beta1',
+  lion: 'beta1',
+};
+
+/** @throws TypeError, RangeError when the schedule moves a momentum that the optimiser has not */
+function checkMomentum(
+  kind: OptimizerName,
+  { learningRate, momentum = 0 }: { learningRate: unknown; momentum?: number },
+): void {
+  if (typeof learningRate !== 'function') return;
+  const { momentum: schedule } = learningRate as Schedule;
+  if (schedule === undefined) return;
+  if (typeof schedule !== 'function') {
+    throw wrongKind('a function of the step', `${kind}.learningRate.momentum`, schedule);
+  }
+  const moved = MOMENTUM[kind];
+  if (moved === undefined) {
+    const names = Object.keys(MOMENTUM).join(', ');
+    const advice = `those with a momentum that a schedule may move are ${names}`;
+    throw wrongKind('a schedule of the rate alone', `${kind}.learningRate`, learningRate, advice);
+  }
+  if (moved === 'momentum' && momentum === 0) {
+    const advice = 'the schedule moves it, so the optimizer must keep one; for example 0.9';
+    throw wrongValue('a momentum above 0', `${kind}.momentum`, momentum, advice);
+  }
+}
+
 function make(
   kind: OptimizerName,
   options: { learningRate: number | Schedule | MonitoredSchedule } & CommonOptions & Own,
 ): Optimizer {
   const { learningRate, groups, ...rest } = options;
+  checkMomentum(kind, options);
   const schedule = typeof learningRate === 'number' ? () => learningRate : learningRate;
   const native = {
     ...NONE,

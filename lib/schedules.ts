@@ -1,11 +1,18 @@
-/** Learning rates that change with the step: pure functions, step 0 first. */
+/** Learning rates, and momenta, that change with the step: pure functions, step 0 first. */
 import { checkInteger, checkNumber, flag, integer, number, oneOf, parseOptions } from './validate';
 
 export { plateau } from './plateau';
 export type { MonitoredSchedule, PlateauOptions, PlateauState } from './plateau';
 
 /** The learning rate of a step; steps count from 0 over all epochs. */
-export type Schedule = (step: number) => number;
+export interface Schedule {
+  (step: number): number;
+  /**
+   * The momentum of a step, in [0, 1), in place of the optimiser's own: `momentum` of `sgd` and
+   * `rmsprop`, `beta1` of `adam`, `adamw`, `radam` and `lion`. Default: the optimiser's.
+   */
+  readonly momentum?: (step: number) => number;
+}
 
 const MAX_STEPS = Number.MAX_SAFE_INTEGER;
 const rate = number({ min: 0 });
@@ -224,11 +231,23 @@ export interface OneCycleOptions {
   divFactor?: number;
   /** The last rate is the first one / finalDivFactor. Default 1e4. */
   finalDivFactor?: number;
+  /**
+   * Let the momentum go the other way: it falls while the rate rises. Default false, unlike in
+   * PyTorch. For optimisers that have one: `sgd` and `rmsprop` (with a `momentum` above 0), `adam`,
+   * `adamw`, `radam`, `lion` (`beta1`).
+   */
+  cycleMomentum?: boolean;
+  /** The lowest momentum, at the highest rate. Default 0.85. */
+  baseMomentum?: number;
+  /** The highest momentum, at the first rate and the last. Default 0.95. */
+  maxMomentum?: number;
 }
 
 /**
  * One rise and one fall ("super-convergence"; Smith and Topin 2018), as PyTorch's `OneCycleLR`
- * steps it, but for the momentum, which stays as it is.
+ * steps it.
+ *
+ * @throws TypeError, RangeError for wrong options
  */
 export function oneCycle(options: OneCycleOptions): Schedule {
   const read = parseOptions('schedules.oneCycle', options, {
@@ -239,10 +258,15 @@ export function oneCycle(options: OneCycleOptions): Schedule {
     threePhase: flag(false),
     divFactor: number({ min: 1 }, 25),
     finalDivFactor: number({ min: 1 }, 1e4),
+    cycleMomentum: flag(false),
+    baseMomentum: number({ above: 0, below: 1 }, 0.85),
+    maxMomentum: number({ above: 0, below: 1 }, 0.95),
   });
   const { learningRate: peak, totalSteps, anneal } = read;
   const first = peak / read.divFactor;
   const last = first / read.finalDivFactor;
+  const { baseMomentum: low, maxMomentum: high } = read;
+  checkNumber(low, 'schedules.oneCycle.baseMomentum', { above: 0, max: high });
   const rise = read.warmupFraction * totalSteps - 1;
   checkNumber(
     read.warmupFraction,
@@ -251,23 +275,33 @@ export function oneCycle(options: OneCycleOptions): Schedule {
     { above: 1 / totalSteps, below: read.threePhase ? 0.5 : 1 },
   );
   const end = totalSteps - 1;
-  const phases = read.threePhase
+  const phases: Phase[] = read.threePhase
     ? [
-        { until: rise, from: first, to: peak },
-        { until: 2 * rise, from: peak, to: first },
-        { until: end, from: first, to: last },
+        { until: rise, rate: [first, peak], momentum: [high, low] },
+        { until: 2 * rise, rate: [peak, first], momentum: [low, high] },
+        { until: end, rate: [first, last], momentum: [high, high] },
       ]
     : [
-        { until: rise, from: first, to: peak },
-        { until: end, from: peak, to: last },
+        { until: rise, rate: [first, peak], momentum: [high, low] },
+        { until: end, rate: [peak, last], momentum: [low, high] },
       ];
-  return (at) => {
-    if (at >= end) return last;
+  const along = (of: 'rate' | 'momentum') => (at: number) => {
+    if (at >= end) return phases.at(-1)![of][1];
     const index = phases.findIndex(({ until }) => at <= until);
-    const { until, from, to } = phases[index]!;
+    const { until, [of]: span } = phases[index]!;
+    const [from, to] = span;
     const begin = index === 0 ? 0 : phases[index - 1]!.until;
     const part = (at - begin) / (until - begin);
     if (anneal === 'linear') return from + (to - from) * part;
     return to + ((from - to) * (1 + Math.cos(Math.PI * part))) / 2;
   };
+  const rateAt: Schedule = along('rate');
+  return read.cycleMomentum ? Object.assign(rateAt, { momentum: along('momentum') }) : rateAt;
+}
+
+/** A part of a cycle, and what rate and momentum go from and to in it. */
+interface Phase {
+  until: number;
+  rate: readonly [number, number];
+  momentum: readonly [number, number];
 }

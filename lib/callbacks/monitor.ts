@@ -29,6 +29,11 @@ export const monitorSchema = {
 /** Scores of which more is better. */
 const GROWING = /accuracy|precision|recall|f1|auc/i;
 
+/** Whether more of a score is better, by its name. */
+export function moreIsBetter(name: string): boolean {
+  return GROWING.test(name);
+}
+
 export class Monitor {
   /** The best value so far; undefined before the first. */
   best: number | undefined;
@@ -69,7 +74,7 @@ export class Monitor {
     if (Number.isNaN(value)) return false;
     if (than === undefined) return true;
     const { minDelta } = this.#options;
-    const more = (this.#options.mode ?? (GROWING.test(this.#name!) ? 'max' : 'min')) === 'max';
+    const more = (this.#options.mode ?? (moreIsBetter(this.#name!) ? 'max' : 'min')) === 'max';
     return more ? value > than + minDelta : value < than - minDelta;
   }
 

@@ -10,6 +10,7 @@ import { inspectCommand } from './commands/inspect';
 import { predictCommand } from './commands/predict';
 import { reportCommand } from './commands/report';
 import { resumeCommand } from './commands/resume';
+import { searchCommand } from './commands/search';
 import { trainCommand } from './commands/train';
 import { codeOfFailure, describeFailure } from './failures';
 import { Output } from './output';
@@ -53,6 +54,7 @@ function createProgram(finish: Finish): Command {
   const commands = [
     trainCommand,
     resumeCommand,
+    searchCommand,
     reportCommand,
     compareCommand,
     generateCommand,

@@ -39,10 +39,14 @@ function digestOf(content: string): string {
   return createHash('sha256').update(content).digest('hex');
 }
 
+/** Whether a run has begun in the directory. */
+export async function runExists(directory: string): Promise<boolean> {
+  return (await stat(runFileOf(directory)).catch(() => undefined)) !== undefined;
+}
+
 /** @throws Failure when the directory holds a run */
 export async function checkUnused(directory: string): Promise<void> {
-  const there = await stat(runFileOf(directory)).catch(() => undefined);
-  if (there === undefined) return;
+  if (!(await runExists(directory))) return;
   throw new Failure(
     `${directory} holds a run already; go on with it by "ostinato resume ${directory}", or give another --dir`,
     'EEXIST',

@@ -1,6 +1,6 @@
 /** One training run of a language model: progress, validation, saving, and Ctrl-C. */
 import { stat } from 'node:fs/promises';
-import { optimizers, schedules } from '../index';
+import type { schedules } from '../index';
 import type { BatchEvent, EpochEvent, Scores, WindowDataset } from '../index';
 import { Interrupts } from './interrupts';
 import { saveLanguageModel } from './language-model';
@@ -8,8 +8,8 @@ import type { LanguageModel } from './language-model';
 import { bytesText, durationText, grouped } from './output';
 import type { Output } from './output';
 import { Progress } from './progress';
-import { runCallbacks } from './run-directory';
 import { Sparkline } from './sparkline';
+import { LAST_RATE, rateOverSteps, textFit } from './text-run';
 
 /** What a run needs to know. */
 export interface TrainingRunOptions {
@@ -29,8 +29,6 @@ export interface TrainingRunOptions {
   output: Output;
 }
 
-/** The last rate, as a share of the first. */
-const LAST_RATE = 0.05;
 /** Share of a new value in the loss that progress shows. */
 const SMOOTHING = 0.02;
 const ENDLESS = 1_000_000;
@@ -101,32 +99,18 @@ export class TrainingRun {
 
   #schedule(): schedules.Schedule {
     const { seconds, epochs, stepsPerEpoch, learningRate } = this.#options;
-    const minimum = LAST_RATE * learningRate;
-    if (seconds === undefined) {
-      return schedules.cosine({ learningRate, minimum, totalSteps: epochs! * stepsPerEpoch });
-    }
+    if (seconds === undefined) return rateOverSteps(learningRate, epochs! * stepsPerEpoch);
     // How many steps will fit is not known, so the rate follows the clock.
+    const minimum = LAST_RATE * learningRate;
     return () =>
       minimum + ((learningRate - minimum) * (1 + Math.cos(Math.PI * this.#fraction))) / 2;
   }
 
   async #fit(): Promise<void> {
-    const { training, validation, epochs, clip, run } = this.#options;
+    const { training, validation, epochs = ENDLESS, clip, run } = this.#options;
     this.#start = performance.now();
-    const kept =
-      run === undefined
-        ? {}
-        : {
-            callbacks: runCallbacks(run.directory),
-            ...(validation === undefined ? {} : { validationData: validation }),
-            ...(run.resume === undefined ? {} : { resume: run.resume }),
-          };
     await this.#language.model.fit(training, {
-      epochs: epochs ?? ENDLESS,
-      loss: 'sparseCategoricalCrossentropy',
-      optimizer: optimizers.adamw({ learningRate: this.#schedule(), beta2: 0.99, clipNorm: clip }),
-      metrics: run === undefined ? ['bits'] : ['bits', 'accuracy'],
-      ...kept,
+      ...textFit({ epochs, schedule: this.#schedule(), clip, validation, run }),
       onBatch: (event) => this.#afterStep(event),
       onEpoch: (event) => this.#afterEpoch(event),
     });

@@ -7,12 +7,13 @@
 namespace ostinato::binding {
 
 TrainJob::TrainJob(std::shared_ptr<ModelState> model, SharedDataset data, Batches batches,
-                   std::vector<double> rates, bool carry, bool reset, Divergence divergence,
-                   double budget_ms, int threads)
+                   std::vector<double> rates, std::vector<double> momenta, bool carry, bool reset,
+                   Divergence divergence, double budget_ms, int threads)
     : model_(std::move(model), true),
       data_(std::move(data)),
       batches_(std::move(batches)),
       rates_(std::move(rates)),
+      momenta_(std::move(momenta)),
       carry_(carry),
       reset_(reset),
       divergence_(divergence),
@@ -36,7 +37,8 @@ void TrainJob::execute() {
     StepResult step;
     try {
       step = trainer.step(data_->data, samples, batches_.sizes[i], rates_[i], carry_,
-                          divergence_ == Divergence::kUpdate, threads_, cancel_flag());
+                          divergence_ == Divergence::kUpdate, threads_, cancel_flag(),
+                          momenta_.empty() ? Optimizer::kOwnMomentum : momenta_[i]);
     } catch (const Cancelled&) {
       // The steps that were made are reported; the caller learns of the end by its next call.
       if (i == 0) throw;

@@ -41,8 +41,8 @@ enum class Divergence : uint8_t { kStop, kSkip, kUpdate };
 class TrainJob : public Job {
  public:
   TrainJob(std::shared_ptr<ModelState> model, SharedDataset data, Batches batches,
-           std::vector<double> rates, bool carry, bool reset, Divergence divergence,
-           double budget_ms, int threads);
+           std::vector<double> rates, std::vector<double> momenta, bool carry, bool reset,
+           Divergence divergence, double budget_ms, int threads);
   void execute() override;
   napi_value result(napi_env env) override;
 
@@ -51,6 +51,7 @@ class TrainJob : public Job {
   SharedDataset data_;
   Batches batches_;
   std::vector<double> rates_;
+  std::vector<double> momenta_;  // empty: the optimiser's own
   bool carry_, reset_;
   Divergence divergence_;
   Deadline deadline_;

@@ -313,10 +313,14 @@ napi_value ModelWrap::train(const Call& call) {
   std::vector<double> rates = doubles(call.env, call.arguments[2], "learningRates");
   if (rates.size() != batches.sizes.size()) invalid("Expected a learning rate for each batch");
   const Napi::Object options = call.object(3, "options");
-  auto job = std::make_unique<TrainJob>(state_, std::move(data), std::move(batches),
-                                        std::move(rates), flag(options, "carryState"),
-                                        flag(options, "reset"), read_divergence(options),
-                                        number(options, "budgetMs"), read_threads(options));
+  std::vector<double> momenta = doubles(call.env, options.Get("momenta"), "momenta");
+  if (!momenta.empty() && momenta.size() != batches.sizes.size()) {
+    invalid("Expected a momentum for each batch, or for none");
+  }
+  auto job = std::make_unique<TrainJob>(
+      state_, std::move(data), std::move(batches), std::move(rates), std::move(momenta),
+      flag(options, "carryState"), flag(options, "reset"), read_divergence(options),
+      number(options, "budgetMs"), read_threads(options));
   return AddonData::of(call.env).jobs.add(call.env, std::move(job), &model, read_job(options));
 }
 

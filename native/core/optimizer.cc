@@ -146,10 +146,10 @@ void Optimizer::set_nadam_parts(OptimizerArgs& args) {
   args.momentum_part = static_cast<float>(next / (1.0 - momentum_product_ * next));
 }
 
-void Optimizer::set_step_sizes(OptimizerArgs& args, double learning_rate) {
+void Optimizer::set_step_sizes(OptimizerArgs& args, double learning_rate, double beta1) {
   const auto t = static_cast<double>(steps_);
   const double power2 = std::pow(config_.beta2, t);
-  args.bias1 = static_cast<float>(1.0 - std::pow(config_.beta1, t));
+  args.bias1 = static_cast<float>(1.0 - std::pow(beta1, t));
   args.bias2 = static_cast<float>(1.0 - power2);
   if (config_.kind == OptimizerKind::kNadam) set_nadam_parts(args);
   if (config_.kind == OptimizerKind::kRadam) {
@@ -170,7 +170,7 @@ void Optimizer::set_step_sizes(OptimizerArgs& args, double learning_rate) {
 }
 
 double Optimizer::update(ParamTable& params, double learning_rate, int threads, bool only_if_finite,
-                         int64_t rows) {
+                         int64_t rows, double momentum) {
   const float* gradients = params.gradients();
   double norm = gradient_norm(gradients, threads);
   if (only_if_finite && !std::isfinite(norm)) return norm;
@@ -197,13 +197,14 @@ double Optimizer::update(ParamTable& params, double learning_rate, int threads, 
   }
   args.gradient_scale = static_cast<float>(gradient_scale);
   args.clip_value = static_cast<float>(config_.clip_value);
-  args.momentum = static_cast<float>(config_.momentum);
+  const double beta1 = momentum >= 0 ? momentum : config_.beta1;
+  args.momentum = static_cast<float>(momentum >= 0 ? momentum : config_.momentum);
   args.nesterov = config_.nesterov;
   args.rho = static_cast<float>(config_.rho);
-  args.beta1 = static_cast<float>(config_.beta1);
+  args.beta1 = static_cast<float>(beta1);
   args.beta2 = static_cast<float>(config_.beta2);
   args.epsilon = static_cast<float>(config_.epsilon);
-  set_step_sizes(args, learning_rate);
+  set_step_sizes(args, learning_rate, beta1);
   for_parts(params, threads, [&](const ParamEntry& entry, int64_t from, int64_t to) {
     OptimizerArgs part = args;
     const auto index = static_cast<size_t>(&entry - params.entries().data());

@@ -41,6 +41,9 @@ class Optimizer {
   Optimizer(const Optimizer&) = delete;  // slots() points into it
   Optimizer& operator=(const Optimizer&) = delete;
 
+  // Stands for the configuration's own momentum.
+  static constexpr double kOwnMomentum = -1.0;
+
   // Before a batch's forward pass and after it without an update. A schedule-free method takes its
   // gradients at other parameters than those that it recommends: `begin` puts them into the table,
   // `abandon` takes them out again. The others need neither.
@@ -50,9 +53,11 @@ class Optimizer {
   // The gradient of the mean over `rows` rows is in the table. It is added to those of the batches
   // before it, weighted by rows; the last batch of an update makes it. Returns the global norm
   // of the mean gradient so far, before clipping. With `only_if_finite` nothing is changed when
-  // the batch's own is not finite.
+  // the batch's own is not finite. A `momentum` takes the place of the configuration's in this
+  // update: of `momentum` of SGD and RMSprop, which must have one, and of `beta1` of Adam, RAdam
+  // and Lion.
   double update(ParamTable& params, double learning_rate, int threads, bool only_if_finite = false,
-                int64_t rows = 1);
+                int64_t rows = 1, double momentum = kOwnMomentum);
 
   // After the layers have measured: averaged parameters stand beside the newest statistics.
   void take_statistics(const ParamTable& params);
@@ -75,7 +80,7 @@ class Optimizer {
  private:
   bool is_schedule_free() const { return config_.kind == OptimizerKind::kScheduleFreeAdam; }
   double gradient_norm(const float* gradients, int threads);
-  void set_step_sizes(OptimizerArgs& args, double learning_rate);
+  void set_step_sizes(OptimizerArgs& args, double learning_rate, double beta1);
   void set_nadam_parts(OptimizerArgs& args);
   void average(const ParamTable& params, int threads);
   template <class Fn>

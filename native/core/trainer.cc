@@ -45,7 +45,7 @@ Trainer::Trainer(std::shared_ptr<Network> network, const std::vector<LossConfig>
 
 StepResult Trainer::step(const Dataset& data, const int32_t* samples, int64_t count,
                          double learning_rate, bool carry_state, bool update_diverged, int threads,
-                         const std::atomic<bool>* cancel) {
+                         const std::atomic<bool>* cancel, double momentum) {
   batch_.assemble(data, samples, count, network_->model_shape(), threads);
   executor_.set_initial_states(carry_state ? carried_ : kZeros, count);
   ParamTable& params = network_->params();
@@ -75,8 +75,8 @@ StepResult Trainer::step(const Dataset& data, const int32_t* samples, int64_t co
   add_penalty_gradients(params, network_->kernels(), threads);
   // The last moment at which the parameters are still those of the step before.
   if (cancel != nullptr && cancel->load(std::memory_order_relaxed)) throw Cancelled();
-  result.gradient_norm =
-      optimizer_.update(params, learning_rate, threads, !update_diverged, result.loss.count);
+  result.gradient_norm = optimizer_.update(params, learning_rate, threads, !update_diverged,
+                                           result.loss.count, momentum);
   result.diverged = result.diverged || !std::isfinite(result.gradient_norm);
   if (result.diverged && !update_diverged) return result;
   point.leave();

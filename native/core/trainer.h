@@ -32,11 +32,11 @@ class Trainer {
 
   // One step on the given samples. carry_state: the rows begin with the final states of the step
   // before (truncated BPTT; the same number of rows, else ERR_SHAPE_MISMATCH), not with zeros.
-  // update_diverged: make the update even if the loss is not finite. Throws Cancelled, with the
-  // parameters as they were.
+  // update_diverged: make the update even if the loss is not finite. momentum: as in
+  // Optimizer::update. Throws Cancelled, with the parameters as they were.
   StepResult step(const Dataset& data, const int32_t* samples, int64_t count, double learning_rate,
                   bool carry_state, bool update_diverged, int threads,
-                  const std::atomic<bool>* cancel);
+                  const std::atomic<bool>* cancel, double momentum = Optimizer::kOwnMomentum);
 
   // Of each output, in the last step.
   const std::vector<LossValue>& output_losses() const { return losses_.values(); }

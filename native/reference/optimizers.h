@@ -95,8 +95,10 @@ class Optimizer {
   explicit Optimizer(OptimizerConfig config) : config_(config) {}
 
   // Updates the values by the gradients, which are scaled by the clipping of the norm first, then
-  // clamped to ±clip_value. The parameters must be the same in every call.
-  void step(std::vector<Parameter>& parameters) {
+  // clamped to ±clip_value. The parameters must be the same in every call. A momentum that is given
+  // takes the place of the configuration's momentum and beta1, in this step and until another is.
+  void step(std::vector<Parameter>& parameters, double given_momentum = -1.0) {
+    if (given_momentum >= 0) config_.momentum = config_.beta1 = given_momentum;
     if (slots_.empty()) {
       for (const Parameter& parameter : parameters) {
         slots_.push_back(Slots(parameter.value, config_.initial_accumulator));

@@ -151,6 +151,38 @@ TEST_P(Optimizers, FollowTheReference) {
   }
 }
 
+TEST_P(Optimizers, FollowTheReferenceWithAMomentumForEachUpdate) {
+  for (const Case& one : cases()) {
+    using Kind = reference::OptimizerKind;
+    const Kind kind = one.config.kind;
+    const bool momentum = kind == Kind::kSgd || kind == Kind::kRmsprop;
+    const bool beta1 =
+        kind == Kind::kAdam || kind == Kind::kAdamw || kind == Kind::kRadam || kind == Kind::kLion;
+    if (!beta1 && !(momentum && one.config.momentum > 0)) continue;
+    Problem problem, own;
+    Optimizer optimizer(core_config(one.config), kernels(), problem.table);
+    Optimizer unmoved(core_config(one.config), kernels(), own.table);
+    reference::Optimizer reference(one.config);
+    for (int step = 0; step < 6; ++step) {
+      problem.draw_gradients();
+      own.draw_gradients();
+      const double given = 0.95 - 0.05 * step;
+      optimizer.update(problem.table, 0.05, 1, false, 1, given);
+      unmoved.update(own.table, 0.05, 1);
+      reference.step(problem.parameters, given);
+    }
+    bool moved = false;
+    for (size_t i = 0; i < problem.parameters.size(); ++i) {
+      const int64_t size = problem.table.entries()[i].size;
+      const float* values = problem.table.value(static_cast<int>(i));
+      OSTINATO_EXPECT_CLOSE(vector_of(values, size), problem.parameters[i].value, 2e-6)
+          << one.name << ", parameter " << i;
+      moved |= !std::equal(values, values + size, own.table.value(static_cast<int>(i)));
+    }
+    EXPECT_TRUE(moved) << one.name;
+  }
+}
+
 void copy_state(const Optimizer& from, Optimizer& to, int64_t size) {
   ASSERT_EQ(to.slots().size(), from.slots().size());
   for (size_t i = 0; i < from.slots().size(); ++i) {

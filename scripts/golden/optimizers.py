@@ -12,7 +12,10 @@ SHAPES = {"weight": (5, 7), "wide": (33, 3), "bias": (7,), "scalar": (1,)}
 
 ADAM = {"beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8}
 
-# Name in the file, optimiser, options by their public names.
+ONE_CYCLE = {"baseMomentum": 0.6, "maxMomentum": 0.95}
+
+# Name in the file, optimiser, options by their public names. `oneCycle`: PyTorch's OneCycleLR over
+# all steps, with `learningRate` as its peak, moves the momentum too.
 OPTIMIZERS = [
     ("sgd", "sgd", {"learningRate": 0.05}),
     ("sgd-momentum", "sgd", {"learningRate": 0.05, "momentum": 0.9}),
@@ -51,6 +54,15 @@ OPTIMIZERS = [
          {"match": "layer.weight", "learningRateFactor": 0.5, "weightDecay": 0.3},
          {"match": "*.bias", "learningRateFactor": 2, "weightDecay": 0.2}]}),
     ("adam-accumulate", "adam", {"learningRate": 0.01, **ADAM, "accumulateSteps": 4}),
+    ("sgd-one-cycle", "sgd",
+     {"learningRate": 0.05, "momentum": 0.9, "nesterov": True, "oneCycle": ONE_CYCLE}),
+    ("rmsprop-one-cycle", "rmsprop",
+     {"learningRate": 0.01, "rho": 0.99, "epsilon": 1e-8, "momentum": 0.9, "oneCycle": ONE_CYCLE}),
+    ("adamw-one-cycle", "adamw",
+     {"learningRate": 0.01, **ADAM, "weightDecay": 0.1, "oneCycle": ONE_CYCLE}),
+    ("radam-one-cycle", "radam", {"learningRate": 0.01, **ADAM, "oneCycle": ONE_CYCLE}),
+    ("lion-one-cycle", "lion",
+     {"learningRate": 0.01, "beta1": 0.9, "beta2": 0.99, "oneCycle": ONE_CYCLE}),
 ]
 
 
@@ -179,6 +191,16 @@ def clip(params: dict[str, torch.Tensor], options: dict) -> None:
         torch.nn.utils.clip_grad_value_(params.values(), options["clipValue"])
 
 
+def make_cycle(optimizer, options: dict):
+    """The scheduler of a case, or None."""
+    if "oneCycle" not in options:
+        return None
+    cycle = options["oneCycle"]
+    return torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, options["learningRate"], total_steps=STEPS,
+        base_momentum=cycle["baseMomentum"], max_momentum=cycle["maxMomentum"])
+
+
 def optimizer_case(name: str, kind: str, options: dict) -> Case:
     random = Random(f"optimizer {name}")
     params = {key: leaf(random.normal(*shape)) for key, shape in SHAPES.items()}
@@ -186,6 +208,7 @@ def optimizer_case(name: str, kind: str, options: dict) -> Case:
     tensors = {f"initial.{key}": value.detach().clone() for key, value in params.items()}
     tensors |= {f"grad.{key}": value for key, value in gradients.items()}
     optimizer = make_optimizer(kind, options, params)
+    scheduler = make_cycle(optimizer, options)
     average, counts = make_average(options, params)
     batches = options.get("accumulateSteps", 1)
     for step in range(1, STEPS + 1):
@@ -195,6 +218,8 @@ def optimizer_case(name: str, kind: str, options: dict) -> Case:
                 parameter.grad = gradients[key][part].mean(dim=0)
             clip(params, options)
             optimizer.step()
+            if scheduler is not None and step < STEPS:
+                scheduler.step()
         if counts(step):
             average.update_parameters(module_of(params))
         if step in STORED:

@@ -92,6 +92,11 @@ ONE_CYCLES = [
      {**ONE_CYCLE, "threePhase": True, "divFactor": 4.0, "finalDivFactor": 100.0}),
     ("one-cycle-three-phase-linear",
      {**ONE_CYCLE, "threePhase": True, "anneal": "linear", "warmupFraction": 0.2}),
+    ("one-cycle-momentum",
+     {**ONE_CYCLE, "cycleMomentum": True, "baseMomentum": 0.85, "maxMomentum": 0.95}),
+    ("one-cycle-momentum-three-phase-linear",
+     {**ONE_CYCLE, "threePhase": True, "anneal": "linear", "warmupFraction": 0.2,
+      "cycleMomentum": True, "baseMomentum": 0.5, "maxMomentum": 0.9}),
 ]
 
 PLATEAU = {"base": 0.1, "mode": "min", "factor": 0.5, "patience": 2, "threshold": 1e-2,
@@ -131,9 +136,14 @@ def torch_rates(kind: str, options: dict) -> list[float] | None:
 
 def stepped(optimizer, advance) -> list[float]:
     """The rates of STEPS steps; `advance(s)` moves the scheduler on after step s."""
+    return stepped_with(optimizer, advance, "lr")
+
+
+def stepped_with(optimizer, advance, what: str) -> list[float]:
+    """The same of any number of the optimiser's group."""
     rates = []
     for s in range(STEPS):
-        rates.append(optimizer.param_groups[0]["lr"])
+        rates.append(optimizer.param_groups[0][what])
         optimizer.step()
         if s + 1 < STEPS:
             advance(s)
@@ -141,16 +151,22 @@ def stepped(optimizer, advance) -> list[float]:
 
 
 def one_cycle_case(name: str, options: dict) -> Case:
-    optimizer = torch.optim.SGD([torch.zeros(1)], lr=options["base"])
-    scheduler = lr_scheduler.OneCycleLR(
-        optimizer, options["base"], total_steps=options["total"],
-        pct_start=options["warmupFraction"],
-        anneal_strategy={"cosine": "cos", "linear": "linear"}[options["anneal"]],
-        cycle_momentum=False, three_phase=options["threePhase"],
-        div_factor=options["divFactor"], final_div_factor=options["finalDivFactor"])
-    rates = stepped(optimizer, lambda _: scheduler.step())
-    return Case("schedule", name, {"schedule": "oneCycle", "options": options},
-                {"values": torch.tensor(rates, dtype=torch.float64)})
+    cycles = options.get("cycleMomentum", False)
+
+    def walk(what: str) -> torch.Tensor:
+        optimizer = torch.optim.SGD([torch.zeros(1)], lr=options["base"], momentum=0.9)
+        scheduler = lr_scheduler.OneCycleLR(
+            optimizer, options["base"], total_steps=options["total"],
+            pct_start=options["warmupFraction"],
+            anneal_strategy={"cosine": "cos", "linear": "linear"}[options["anneal"]],
+            cycle_momentum=cycles, base_momentum=options.get("baseMomentum", 0.85),
+            max_momentum=options.get("maxMomentum", 0.95), three_phase=options["threePhase"],
+            div_factor=options["divFactor"], final_div_factor=options["finalDivFactor"])
+        values = stepped_with(optimizer, lambda _: scheduler.step(), what)
+        return torch.tensor(values, dtype=torch.float64)
+
+    tensors = {"values": walk("lr")} | ({"momenta": walk("momentum")} if cycles else {})
+    return Case("schedule", name, {"schedule": "oneCycle", "options": options}, tensors)
 
 
 def plateau_case(name: str, options: dict) -> Case:

@@ -157,7 +157,7 @@ def is_plain(case: dict) -> bool:
         options = {"labelSmoothing", "classWeights"} & case.keys()
         return not options and case["loss"] in PLAIN_LOSSES
     if case["kind"] == "optimizer":
-        options = {"groups", "averaging", "accumulateSteps"} & case["options"].keys()
+        options = {"groups", "averaging", "accumulateSteps", "oneCycle"} & case["options"].keys()
         return not options and case["optimizer"] in ("sgd", "rmsprop", "adam", "adamw")
     return True
 

@@ -2,7 +2,18 @@ import { ostinato, temporaryFolder } from './helpers';
 
 const folder = temporaryFolder();
 const COMMANDS = [
-  ...['train', 'resume', 'report', 'compare', 'generate', 'forecast', 'predict', 'eval', 'inspect'],
+  ...[
+    'train',
+    'resume',
+    'search',
+    'report',
+    'compare',
+    'generate',
+    'forecast',
+    'predict',
+    'eval',
+    'inspect',
+  ],
   'info',
 ];
 

@@ -57,6 +57,24 @@ const CASES: Record<string, Case> = {
       seed: 4,
     }),
   },
+  'a momentum that moves with the rate': {
+    model: () => regressionModel(),
+    data: () => [x, y],
+    options: () => ({
+      loss,
+      epochs: 3,
+      batchSize: 3,
+      optimizer: optimizers.adam({
+        learningRate: schedules.oneCycle({
+          learningRate: 0.02,
+          totalSteps: 20,
+          cycleMomentum: true,
+          baseMomentum: 0.3,
+        }),
+      }),
+      seed: 2,
+    }),
+  },
   'carried states, two layers, adamw': {
     model: () =>
       sequential([

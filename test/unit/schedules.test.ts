@@ -53,6 +53,21 @@ test('one cycle rises to the peak, falls, and stays', () => {
   expect(rate(1e6)).toBe(rate(99));
 });
 
+test('one cycle may move the momentum against the rate', () => {
+  const options = { learningRate: 1, totalSteps: 100 };
+  expect(schedules.oneCycle(options).momentum).toBeUndefined();
+  const { momentum } = schedules.oneCycle({ ...options, cycleMomentum: true });
+  expect(momentum!(0)).toBeCloseTo(0.95, 12);
+  expect(momentum!(29)).toBeCloseTo(0.85, 12);
+  expect(momentum!(99)).toBeCloseTo(0.95, 12);
+  expect(momentum!(1e6)).toBe(momentum!(99));
+  const bounds = { baseMomentum: 0.2, maxMomentum: 0.6 };
+  const own = schedules.oneCycle({ ...options, ...bounds, cycleMomentum: true }).momentum!;
+  const values = Array.from({ length: 100 }, (_v, step) => own(step));
+  expect(Math.min(...values)).toBeCloseTo(0.2, 12);
+  expect(Math.max(...values)).toBeCloseTo(0.6, 12);
+});
+
 test('a plateau is a value that a stored state goes on from', () => {
   const schedule = schedules.plateau({ learningRate: 1, factor: 0.5, patience: 1 });
   const values = [3, 2, 2, NaN, 1, 1, 1, 1];
@@ -85,6 +100,9 @@ test.each([
   ['warmRestarts', { learningRate: 1, period: 5, periodFactor: 1.5 }],
   ['oneCycle', { learningRate: 1, totalSteps: 10, warmupFraction: 0.05 }],
   ['oneCycle', { learningRate: 1, totalSteps: 10, warmupFraction: 0.6, threePhase: true }],
+  ['oneCycle', { learningRate: 1, totalSteps: 10, baseMomentum: 0 }],
+  ['oneCycle', { learningRate: 1, totalSteps: 10, maxMomentum: 1 }],
+  ['oneCycle', { learningRate: 1, totalSteps: 10, baseMomentum: 0.9, maxMomentum: 0.8 }],
   ['plateau', { learningRate: 1, factor: 1 }],
   ['plateau', { learningRate: 1, minimum: 2 }],
 ] as const)('wrong options of %s: %j', (name, options) => {

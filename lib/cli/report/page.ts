@@ -51,8 +51,12 @@ const ink = dark ? '#9aa3ae' : '#556', line = dark ? '#2b323b' : '#e8ebef';
 const colours = ['#2f7ed8', '#e8743b', '#19a979', '#945ecf', '#d6336c', '#6c8893'];
 const format = (value) => (value == null ? '' : Number(value.toPrecision(5)).toString());
 const axis = { stroke: ink, grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1 } };
+const labels = (_plot, ticks) => ticks.map(format);
 const root = document.getElementById('charts');
-const drawn = charts.map(({ title, axis: label, x, curves, bands }) => {
+const drawn = charts.map((chart) => {
+  const { title, axis: label, x, curves, bands, points, logarithmic, names, highlight } = chart;
+  const named = (value) => (names === undefined ? format(value) : (names[value] ?? ''));
+  const quiet = (i) => highlight !== undefined && i !== highlight;
   const element = document.createElement('div');
   const heading = document.createElement('h2');
   heading.textContent = title;
@@ -60,11 +64,17 @@ const drawn = charts.map(({ title, axis: label, x, curves, bands }) => {
   root.append(element);
   const width = element.clientWidth;
   const plot = new uPlot({
-    width, height: 260, scales: { x: { time: false } },
-    axes: [axis, { ...axis, size: 70, values: (_plot, ticks) => ticks.map(format) }],
-    series: [{ label, value: (_plot, value) => format(value) }, ...curves.map((curve, i) => ({
-      label: curve.label, stroke: colours[i % colours.length], width: 1.5,
-      points: { show: x.length < 40 }, value: (_plot, value) => format(value) }))],
+    width, height: 260,
+    scales: { x: { time: false, ...(logarithmic ? { distr: 3 } : {}),
+      ...(names === undefined ? {} : { range: [-0.5, names.length - 0.5] }) } },
+    axes: [names === undefined ? { ...axis, ...(logarithmic ? { values: labels } : {}) } : { ...axis, splits: () => names.map((_name, i) => i),
+      values: (_plot, ticks) => ticks.map(named) }, { ...axis, size: 70, values: labels }],
+    series: [{ label, value: (_plot, value) => named(value) }, ...curves.map((curve, i) => ({
+      label: curve.label, width: quiet(i) ? 1 : highlight === i ? 2.5 : 1.5,
+      stroke: quiet(i) ? 'rgb(120 130 150 / 55%)' : colours[highlight === i ? 0 : i % colours.length],
+      ...(points ? { paths: () => null } : {}),
+      points: { show: points || (x.length < 40 && !quiet(i)), ...(points ? { size: 8 } : {}) },
+      value: (_plot, value) => format(value) }))],
     bands: (bands ?? []).map(([high, low]) => ({
       series: [high + 1, low + 1], fill: 'rgb(120 130 150 / 20%)' })),
   }, [x, ...curves.map(({ y }) => y)], element);

@@ -22,6 +22,14 @@ export interface Chart {
   curves: { label: string; y: (number | null)[] }[];
   /** Pairs of curves, upper and lower, between which the chart is shaded. */
   bands?: [number, number][];
+  /** Points alone; `x` may then hold a value several times. */
+  points?: boolean;
+  /** All magnitudes of the axis alike. */
+  logarithmic?: boolean;
+  /** What the values 0, 1, … of the axis stand for. */
+  names?: string[];
+  /** The curve to look at; the others are drawn quietly. */
+  highlight?: number;
 }
 
 /** Most points of a curve; more would not be seen. */

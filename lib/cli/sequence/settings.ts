@@ -13,9 +13,10 @@ import { wrongKind, wrongValue } from '../../errors';
 import { layers } from '../../index';
 import type { LossOptions } from '../../index';
 import type { LayerConfig } from '../../layers';
-import { jsonSwitch, numeric, textual } from '../settings';
+import { jsonSwitch, numeric, settle, textual } from '../settings';
 import type { Settings, Values } from '../settings';
 import { placed } from '../config-file';
+import type { ConfigFile } from '../config-file';
 
 /** The tasks of `train`; `text` is a language model. */
 export const TASKS = ['text', 'forecast', 'classify', 'tag'] as const;
@@ -110,3 +111,20 @@ export const labelSettings = {
 export type ForecastValues = Values<typeof forecastSettings>;
 export type LabelValues = Values<typeof labelSettings>;
 export type SequenceValues = ForecastValues | LabelValues;
+
+/**
+ * The settings of the task that a configuration names.
+ *
+ * @throws UsageError for an unknown task, which is told of before its keys are
+ */
+export function settingsOfTask(config: ConfigFile): Settings {
+  const { task } = settle(
+    { task: common.task },
+    {},
+    {
+      ...config,
+      values: { task: config.values['task'] },
+    },
+  );
+  return task === 'classify' || task === 'tag' ? labelSettings : forecastSettings;
+}

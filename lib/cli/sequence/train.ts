@@ -1,7 +1,6 @@
 /** Training on data: forecasts, classes of sequences, tags of their steps. */
-import { readFile } from 'node:fs/promises';
 import { resolve as absolute } from 'node:path';
-import { callbacks, info, optimizers, schedules, setThreads } from '../../index';
+import { info, setThreads } from '../../index';
 import type { BatchEvent, EpochEvent, Model } from '../../index';
 import type { ConfigFile } from '../config-file';
 import { Failure } from '../failures';
@@ -10,26 +9,18 @@ import { describeLayers } from '../language-model';
 import { Output, durationText, grouped } from '../output';
 import type { Json } from '../output';
 import { Progress } from '../progress';
-import { checkText, checkUnused, checkpointsOf, createRun, runCallbacks } from '../run-directory';
 import type { RunDirectory } from '../run-directory';
 import { settle } from '../settings';
-import type { Settings } from '../settings';
 import { Sparkline } from '../sparkline';
 import { checkWritable } from '../tasks/train';
 import { UsageError } from '../usage-error';
-import { readData } from './data';
 import type { RunData } from './data';
-import { buildModel, defaultOut } from './model';
-import { TASKS, forecastSettings, labelSettings } from './settings';
+import { defaultOut } from './model';
+import { batchesOf, dataFit, openDataRun } from './run';
+import { settingsOfTask } from './settings';
 import type { SequenceValues } from './settings';
 
-/** The last rate, as a share of the first. */
-const LAST_RATE = 0.05;
 const SMOOTHING = 0.05;
-
-function settingsOf(task: unknown): Settings {
-  return task === 'classify' || task === 'tag' ? labelSettings : forecastSettings;
-}
 
 /** Trains as a configuration file says. */
 export async function trainOnData(
@@ -37,11 +28,7 @@ export async function trainOnData(
   config: ConfigFile,
 ): Promise<number> {
   const { task } = config.values;
-  // An unknown task is told of before its keys are.
-  if (!TASKS.includes(task as (typeof TASKS)[number])) {
-    settle({ task: forecastSettings.task }, {}, { ...config, values: { task } });
-  }
-  const settings = settingsOf(task);
+  const settings = settingsOfTask(config);
   const foreign = Object.keys(flags).find((key) => settings[key] === undefined);
   if (foreign !== undefined) {
     throw new UsageError(
@@ -61,7 +48,7 @@ export async function resumeOnData(
   let settings: SequenceValues;
   try {
     const values = begun.settings;
-    settings = settle(settingsOf(values['task']), {}, { values, place }) as SequenceValues;
+    settings = settle(settingsOfTask({ values, place }), {}, { values, place }) as SequenceValues;
   } catch (error) {
     throw new Failure((error as Error).message, 'ERR_FORMAT', { cause: error });
   }
@@ -69,22 +56,11 @@ export async function resumeOnData(
 }
 
 async function run(values: SequenceValues, begun: RunDirectory | undefined): Promise<number> {
-  const { dir, seed } = values;
-  const out = values.out ?? defaultOut(dir);
+  const out = values.out ?? defaultOut(values.dir);
   if (values.threads !== undefined) setThreads(values.threads);
-  const data = await readData(values);
-  const content = await readFile(values.data, 'utf8');
-  if (begun === undefined && dir !== undefined) await checkUnused(dir);
-  if (begun !== undefined) checkText(begun, values.data, content);
-  if (dir === undefined || values.out !== undefined) await checkWritable(out);
-  const model = buildModel(values.layers, data.shape, seed);
-  model.metadata = { data: data.spec };
+  if (values.dir === undefined || values.out !== undefined) await checkWritable(out);
+  const { model, data, resume } = await openDataRun(values, begun);
   try {
-    let resume: string | undefined;
-    if (dir !== undefined) {
-      if (begun === undefined) await createRun(dir, values, content, model);
-      resume = await callbacks.latestCheckpoint(checkpointsOf(dir));
-    }
     return await new DataRun(model, data, values, out).run(resume);
   } finally {
     model.dispose();
@@ -121,7 +97,7 @@ class DataRun {
     readonly out: string,
   ) {
     this.#output = new Output(values.json);
-    this.#batches = Math.ceil(data.training.samples / values.batch);
+    this.#batches = batchesOf(data, values);
   }
 
   async run(resume: string | undefined): Promise<number> {
@@ -174,26 +150,9 @@ class DataRun {
 
   async #fit(resume: string | undefined, interrupts: Interrupts): Promise<void> {
     const { data, model, values } = this;
-    const { training, validation } = data;
-    const { learningRate, epochs, clip, dir } = values;
-    const totalSteps = epochs * this.#batches;
-    const minimum = LAST_RATE * learningRate;
-    // Without held out samples there is nothing to compute them on.
-    const metrics = validation === undefined ? [] : (values.metrics ?? data.metrics);
     this.#start = performance.now();
-    await model.fit(training.x as never, training.y as never, {
-      epochs,
-      batchSize: values.batch,
-      seed: values.seed,
-      loss: data.loss,
-      metrics: metrics as never,
-      optimizer: optimizers.adamw({
-        learningRate: schedules.cosine({ learningRate, minimum, totalSteps }),
-        clipNorm: clip,
-      }),
-      ...(validation === undefined ? {} : { validationData: [validation.x, validation.y] }),
-      ...(dir === undefined ? {} : { callbacks: runCallbacks(dir) }),
-      ...(resume === undefined ? {} : { resume }),
+    await model.fit(data.training.x as never, data.training.y as never, {
+      ...dataFit(data, values, resume),
       onBatch: (event) => {
         this.#afterStep(event);
         if (interrupts.received) model.stop();

@@ -3,16 +3,21 @@ import { trainSettings } from '../commands/train';
 import type { TrainValues } from '../commands/train';
 import { resumeSettings } from '../commands/resume';
 import { Failure } from '../failures';
-import { readRun } from '../run-directory';
+import { readRun, runExists } from '../run-directory';
 import { settle } from '../settings';
 import { trainWith } from './train';
 
-/** Goes on with the run of a directory. */
+/** Goes on with the run of a directory, or with its search. */
 export async function resume(
   directory: string,
   flags: Readonly<Record<string, unknown>>,
 ): Promise<number> {
   const { threads, json } = settle(resumeSettings, flags);
+  if (!(await runExists(directory))) {
+    const { resumeSearch } = await import('./search.js');
+    const exitCode = await resumeSearch(directory, { threads, json });
+    if (exitCode !== undefined) return exitCode;
+  }
   const run = await readRun(directory);
   const path = `${directory}/run.json`;
   if ('task' in run.settings) {

@@ -1,34 +1,26 @@
 import { access, constants, stat } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
-import { callbacks, info, setThreads, text } from '../../index';
-import type { WindowDataset } from '../../index';
+import { info, setThreads } from '../../index';
 import { trainSettings } from '../commands/train';
 import type { TrainValues } from '../commands/train';
 import { readConfigFile } from '../config-file';
 import { Failure, fileError } from '../failures';
-import {
-  buildLanguageModel,
-  describeLayers,
-  encodeText,
-  evaluationWindows,
-  openLanguageModel,
-  readText,
-} from '../language-model';
-import type { LanguageModel } from '../language-model';
+import { describeLayers } from '../language-model';
 import { Output, grouped } from '../output';
-import { checkText, checkUnused, checkpointsOf, createRun } from '../run-directory';
 import type { RunDirectory } from '../run-directory';
 import { settle } from '../settings';
+import { openTextRun } from '../text-run';
 import { TrainingRun } from '../training-run';
 import { UsageError } from '../usage-error';
 
 const ARCHITECTURE = ['cell', 'units', 'layers', 'embedding', 'dropout'] as const;
-const DEFAULT_EPOCHS = 5;
+/** Passes over a text when nobody says how long to train. */
+export const DEFAULT_EPOCHS = 5;
 
 type Given = Readonly<Record<string, unknown>>;
 
 /** Rules between settings, which no single one can check. */
-function checkTogether(flags: Given, config: Given, values: TrainValues): void {
+export function checkTogether(flags: Given, config: Given, values: TrainValues): void {
   for (const given of [flags, config]) {
     if (given['seconds'] !== undefined && given['epochs'] !== undefined) {
       throw new UsageError('Give either --seconds or --epochs, not both');
@@ -62,35 +54,14 @@ export async function checkWritable(path: string): Promise<void> {
     throw new Failure(`Cannot write ${path}: it is a folder`, 'EISDIR');
 }
 
-async function makeModel(content: string, values: TrainValues): Promise<LanguageModel> {
-  if (values.resume !== undefined) return openLanguageModel(values.resume);
-  const { cell = 'lstm', units = 256, layers: depth = 1, embedding = 64, dropout = 0 } = values;
-  const architecture = { cell, units, depth, embedding, dropout };
-  return buildLanguageModel(text.charVocab(content), architecture, values.seed);
-}
-
-/** The text in two: windows to learn from, and windows to measure on. */
-interface Split {
-  training: WindowDataset;
-  validation: WindowDataset | undefined;
-  lanes: number;
-}
-
-function split(ids: Int32Array, { batch, length, validation }: TrainValues): Split {
-  const held = Math.floor(ids.length * validation);
-  const measured = held < 2 ? ids.length : ids.length - held;
-  // A lane of less than one window would learn from almost no history.
-  const lanes = Math.max(1, Math.min(batch, Math.floor((measured - 1) / length)));
-  return {
-    training: text.windows(ids.slice(0, measured), { length, batchSize: lanes }),
-    validation: measured === ids.length ? undefined : evaluationWindows(ids.slice(measured)),
-    lanes,
-  };
-}
-
 /** Trains a language model as flags and a configuration file say. */
 export async function train(configPath: string | undefined, flags: Given): Promise<number> {
   const config = configPath === undefined ? undefined : await readConfigFile(configPath);
+  if (config?.values['search'] !== undefined) {
+    throw new UsageError(
+      `${config.place('search')}: "search" is for "ostinato search ${configPath}", which tries values; "ostinato train" takes one value for each key`,
+    );
+  }
   if ((config?.values['task'] ?? 'text') !== 'text') {
     const { trainOnData } = await import('../sequence/train.js');
     return trainOnData(flags, config!);
@@ -116,24 +87,14 @@ export async function trainWith(
   const { dir } = values;
   const out =
     values.out ?? (dir === undefined ? 'model.safetensors' : join(dir, 'model.safetensors'));
-  const content = await readText(values.text);
-  if (begun === undefined && dir !== undefined) await checkUnused(dir);
-  if (begun !== undefined) checkText(begun, values.text, content);
   if (dir === undefined || values.out !== undefined) await checkWritable(out);
-  const language = await makeModel(content, values);
+  const text = await openTextRun(values, epochs, begun);
+  const { language, characters, training, validation, lanes, stepsPerEpoch, resume } = text;
   const { model, vocab } = language;
   try {
-    const ids = encodeText(vocab, content, values.text);
-    const { training, validation, lanes } = split(ids, values);
-    const stepsPerEpoch = training.samples / lanes;
     const { isa, threads } = info();
     const shown = (path: string): string =>
       relative('', path).startsWith('..') ? path : relative('', path);
-    let resume: string | undefined;
-    if (dir !== undefined) {
-      if (begun === undefined) await createRun(dir, { ...values, epochs }, content, model);
-      resume = await callbacks.latestCheckpoint(checkpointsOf(dir));
-    }
     const run = new TrainingRun(language, {
       training,
       validation,
@@ -151,7 +112,7 @@ export async function trainWith(
       output.object({
         event: 'start',
         text: values.text,
-        characters: ids.length,
+        characters,
         heldOut: validation?.tokens ?? 0,
         vocabulary: vocab.size,
         parameters: model.parameterCount,
@@ -162,7 +123,7 @@ export async function trainWith(
         isa,
       });
       output.line(
-        `Text: ${grouped(ids.length)} characters, ${vocab.size} different ones; the last ` +
+        `Text: ${grouped(characters)} characters, ${vocab.size} different ones; the last ` +
           `${grouped(validation === undefined ? 0 : validation.tokens + 1)} are held out`,
       );
       output.line(

@@ -1,5 +1,5 @@
-import { layers, optimizers, sequential } from '../../../lib';
-import type { BatchEvent, Model } from '../../../lib';
+import { layers, optimizers, schedules, sequential } from '../../../lib';
+import type { BatchEvent, Model, Schedule } from '../../../lib';
 import { expectAllClose, expectNumberClose } from '../close';
 import type { Tensor, Vector } from '../vectors';
 
@@ -140,9 +140,11 @@ class Trainee implements Disposable {
   }
 }
 
+type OneCycle = Parameters<typeof schedules.oneCycle>[0];
+
 interface OptimizerFields {
   optimizer: 'sgd' | 'rmsprop' | 'adam' | 'adamw' | 'adagrad' | 'nadam' | 'radam' | 'lion';
-  options: Record<string, number & boolean>;
+  options: Record<string, number & boolean> & { oneCycle?: Partial<OneCycle> };
   steps: number;
   stored: number[];
   decayed?: string[];
@@ -155,7 +157,17 @@ export async function optimizer(vector: Vector<OptimizerFields>): Promise<void> 
   const all = vector.group('grad');
   const matrices = Object.keys(initial).filter((name) => initial[name]!.shape.length > 1);
   expect(fields.decayed ?? matrices).toEqual(matrices);
-  const made = optimizers[fields.optimizer](fields.options);
+  const { oneCycle, ...options } = fields.options;
+  const learningRate: number | Schedule =
+    oneCycle === undefined
+      ? options['learningRate']!
+      : schedules.oneCycle({
+          learningRate: options['learningRate']!,
+          totalSteps: fields.steps,
+          cycleMomentum: true,
+          ...oneCycle,
+        });
+  const made = optimizers[fields.optimizer]({ ...options, learningRate });
   using trainee = new Trainee(initial);
   for (let step = 0; step < fields.steps; step++) {
     const gradient = Object.fromEntries(

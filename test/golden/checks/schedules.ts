@@ -76,5 +76,11 @@ export function schedule(vector: Vector<Fields>): Promise<void> {
       ? followed(vector)
       : Float64Array.from(golden.data, (_value, step) => rates(step));
   expectClose({ data }, golden, 'rates', 1e-14);
+  const momentum = rates?.momentum;
+  if (momentum !== undefined) {
+    const momenta = vector.doubles('momenta');
+    const moved = Float64Array.from(momenta.data, (_value, step) => momentum(step));
+    expectClose({ data: moved }, momenta, 'momenta', 1e-14);
+  }
   return Promise.resolve();
 }
