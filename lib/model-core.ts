@@ -42,6 +42,12 @@ export interface NamedOutput {
   owner: NamedLayer;
 }
 
+/** The tokens that sequences of an encoder–decoder's target begin and end with. */
+export interface Boundaries {
+  startToken: number;
+  endToken: number;
+}
+
 /** A model's plan, checked. Each node comes after those whose values it reads. */
 export interface Plan {
   kind: 'sequential' | 'graph';
@@ -50,6 +56,8 @@ export interface Plan {
   layers: NamedLayer[];
   nodes: PlanNode[];
   outputs: NamedOutput[];
+  /** Of an encoder–decoder. */
+  boundaries?: Boundaries | undefined;
 }
 
 /** The optimiser that a model last trained with, and where it stands. */
@@ -78,27 +86,31 @@ export class ModelCore {
   #readers = 0;
   #evaluating = false;
 
-  constructor(plan: Plan) {
+  /** @param base of a view: whose layers and weights those of the plan with the same names are */
+  constructor(plan: Plan, base?: ModelCore) {
     this.plan = plan;
     const axes = dataAxes(plan.inputs.map(({ shape }) => shape));
     this.#native = guardNative(
       () =>
-        new (addon().Model)({
-          seed: plan.seed,
-          inputs: plan.inputs.map(({ shape }) => ({
-            features: shape.features,
-            timed: shape.timed,
-            tokens: shape.tokens,
-            axis: shape.timed ? axes.indexOf(axisName(shape)) : 0,
-          })),
-          layers: plan.layers.map(({ name, layer }) => ({
-            type: layer.nativeType,
-            name,
-            options: layer.nativeOptions(),
-          })),
-          nodes: plan.nodes.map(({ layer, inputs }) => ({ layer, inputs })),
-          outputs: plan.outputs.map(({ value }) => value),
-        }),
+        new (addon().Model)(
+          {
+            seed: plan.seed,
+            inputs: plan.inputs.map(({ shape }) => ({
+              features: shape.features,
+              timed: shape.timed,
+              tokens: shape.tokens,
+              axis: shape.timed ? axes.indexOf(axisName(shape)) : 0,
+            })),
+            layers: plan.layers.map(({ name, layer }) => ({
+              type: layer.nativeType,
+              name,
+              options: layer.nativeOptions(),
+            })),
+            nodes: plan.nodes.map(({ layer, inputs }) => ({ layer, inputs })),
+            outputs: plan.outputs.map(({ value }) => value),
+          },
+          base?.native,
+        ),
     );
     this.description = this.#native.describe();
   }

@@ -26,6 +26,11 @@ export type * from './native-types';
 /** Owned native copy of a dataset; freed when collected or disposed. */
 export interface NativeDataset {
   readonly samples: number;
+  /**
+   * Overwrites rows of an input from the first row of a sample on, through those of the samples that
+   * are stored behind it. Throws `ERR_BUSY` while a job reads the data.
+   */
+  writeInput(input: number, sample: number, values: Int32Array | Float32Array): void;
   dispose(): void;
 }
 
@@ -150,7 +155,11 @@ export interface NativeInfo {
 
 export interface NativeAddon {
   info(): NativeInfo;
-  Model: new (config: NativeModelConfig) => NativeModel;
+  /**
+   * With a base the model is a view: a graph of its own over the base's layers, found by name, and
+   * their weights, with further layers that have none. It predicts; both are never busy alone.
+   */
+  Model: new (config: NativeModelConfig, base?: NativeModel) => NativeModel;
   Dataset: new (config: NativeDatasetConfig, model: NativeModel) => NativeDataset;
 }
 

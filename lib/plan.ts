@@ -71,7 +71,7 @@ export function makePlan(given: unknown, seed: number): Plan {
     const place = { name, before };
     shape = onAxis(layer.outputShape(shape, place), layer.outputAxis([shape], place));
     named.push({ name, layer, output: shape });
-    before = { name, recurrent: layer.recurrent };
+    before = { name, recurrent: layer.recurrent, states: layer.states };
   });
   const nodes = named.map(({ name, output }, i) => ({ name, layer: i, inputs: [i], output }));
   const owner = named.at(-1)!;

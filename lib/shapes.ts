@@ -102,12 +102,22 @@ export function stepsOf(shape: ValueShape, { steps, moreSteps }: AxisSteps): num
   return lengthOn(shape, moreSteps?.[dataAxis(shape)] ?? steps);
 }
 
+/** A state that a layer carries from step to step: its name, and numbers in it for one sample. */
+export interface StateShape {
+  readonly name: string;
+  readonly features: number;
+}
+
 /** Where a layer stands in its model, for the messages of shape errors. */
 export interface Place {
   /** The layer's name in the model. */
   readonly name: string;
-  /** The name and kind of the layer before, if there is one. */
-  readonly before: { readonly name: string; readonly recurrent: boolean } | null;
+  /** The name and kind of the layer before, if there is one, and what states it has. */
+  readonly before: {
+    readonly name: string;
+    readonly recurrent: boolean;
+    readonly states: readonly StateShape[];
+  } | null;
   /** In a graph: what makes its inputs, as messages call it. */
   readonly inputs?: readonly string[];
 }

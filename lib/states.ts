@@ -16,7 +16,7 @@ export type StatesInput = Record<string, Record<string, ArrayInput>>;
 
 /** What is known of a model's states: the nodes by name, and which of them have which. */
 interface Described {
-  plan: { nodes: readonly { name: string }[] };
+  plan: { nodes: readonly { name: string; inputs: readonly number[] }[] };
   description: Pick<NativeDescription, 'states'>;
 }
 
@@ -51,6 +51,13 @@ export function orderStates(
   rejectUnknown(label, Object.keys(given), names);
   for (const name of Object.keys(given)) {
     const known = states.filter(({ node }) => nodes[node]!.name === name);
+    if (known.some(({ node }) => nodes[node]!.inputs.length > 1)) {
+      throw wrongKind(
+        'nothing for a layer whose initial states are inputs',
+        `${label}.${name}`,
+        given[name],
+      );
+    }
     if (!isRecord(given[name]))
       throw wrongKind('{ state: array }', `${label}.${name}`, given[name]);
     rejectUnknown(

@@ -134,7 +134,9 @@ export function applyLayer(layer: Layer, given: unknown): SymbolicTensor {
   const before = tensors[0]!.call?.layer;
   const place = {
     name: layer.name ?? layer.type,
-    before: before ? { name: before.name ?? before.type, recurrent: before.recurrent } : null,
+    before: before
+      ? { name: before.name ?? before.type, recurrent: before.recurrent, states: before.states }
+      : null,
     inputs: tensors.map(tensorText),
   };
   const features = layer.inputFeatures;

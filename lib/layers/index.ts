@@ -7,6 +7,7 @@ export { custom } from './custom';
 export { dense } from './dense';
 export { dropout } from './dropout';
 export { embedding } from './embedding';
+export { finalState } from './final-state';
 export { globalAveragePooling1d, globalMaxPooling1d } from './global-pooling';
 export { glu } from './glu';
 export { gru } from './gru';
@@ -31,6 +32,7 @@ export type { Conv1d, Conv1dOptions, DepthwiseConv1d, DepthwiseConv1dOptions } f
 export type { Dense, DenseOptions } from './dense';
 export type { Dropout, DropoutOptions } from './dropout';
 export type { Embedding, EmbeddingOptions } from './embedding';
+export type { FinalState, FinalStateOptions } from './final-state';
 export type {
   GlobalAveragePooling1d,
   GlobalMaxPooling1d,

@@ -1,6 +1,6 @@
 /** The base of all layers, and the registry by which saved configurations find their classes. */
 import { shapeMismatch, wrongKind, wrongValue } from '../errors';
-import type { Place, TimeAxis, ValueShape } from '../shapes';
+import type { Place, StateShape, TimeAxis, ValueShape } from '../shapes';
 import { applyLayer } from '../symbolic';
 import type { SymbolicTensor } from '../symbolic';
 import { MAX_DIMENSION, checkName, custom, integer, isRecord, optional } from '../validate';
@@ -71,6 +71,11 @@ export abstract class Layer {
   /** Whether the layer has states that it carries from step to step. */
   get recurrent(): boolean {
     return false;
+  }
+
+  /** The states of a recurrent layer, in the core's order. */
+  get states(): readonly StateShape[] {
+    return [];
   }
 
   /** Whether the layer needs a time axis in its input. */
@@ -163,7 +168,8 @@ export abstract class Layer {
   }
 
   /**
-   * Calls the layer on a symbolic tensor, or, for layers of several inputs, on an array of them. Each
+   * Calls the layer on a symbolic tensor, or, for layers of several inputs, on an array of them: a
+   * recurrent layer takes its initial states after its input, `layer.apply([x, h, c])`. Each
    * call computes with the layer's one set of weights: a layer that is called twice in a model is
    * shared.
    *

@@ -47,6 +47,10 @@ export class Lstm extends RecurrentLayer {
     return { keep: FORGET_GATE, write: INPUT_GATE };
   }
 
+  protected override get stateNames(): readonly string[] {
+    return ['h', 'c'];
+  }
+
   override nativeOptions(): ReturnType<RecurrentLayer['nativeOptions']> {
     const { unitForgetBias, ...rest } = super.nativeOptions();
     return unitForgetBias === true ? { ...rest, unitBiasGate: FORGET_GATE } : rest;

@@ -1,7 +1,7 @@
 /** What all recurrent layers share: their options and shapes. The maths is the core's. */
-import { wrongKind, wrongValue } from '../errors';
-import { requireNumbers, requireSequence } from '../shapes';
-import type { Place, ValueShape } from '../shapes';
+import { shapeMismatch, wrongKind, wrongValue } from '../errors';
+import { requireNumbers, requireSequence, shapeText } from '../shapes';
+import type { Place, StateShape, ValueShape } from '../shapes';
 import {
   MAX_DIMENSION,
   checkOneOf,
@@ -232,6 +232,40 @@ export abstract class RecurrentLayer extends Layer {
 
   override get recurrent(): boolean {
     return true;
+  }
+
+  /** Names of the cell's states, the output first. */
+  protected get stateNames(): readonly string[] {
+    return ['h'];
+  }
+
+  override get states(): readonly StateShape[] {
+    const { units, layers, bidirectional } = this.options;
+    const slots = (layers as number) * (bidirectional === true ? 2 : 1);
+    return this.stateNames.map((name) => ({ name, features: slots * (units as number) }));
+  }
+
+  /**
+   * The sequence, and perhaps the initial states: each [batch, features] with the stacked layers and
+   * directions side by side, as `finalState` gives them.
+   */
+  override outputShapeOf(inputs: readonly ValueShape[], place: Place): ValueShape {
+    const [input, ...given] = inputs;
+    const { states } = this;
+    const names = states.map(({ name }) => name).join(', ');
+    if (given.length > 0 && given.length !== states.length) {
+      throw shapeMismatch(
+        `${place.name}: expects its input and perhaps ${states.length === 1 ? 'the initial state' : 'all initial states'}, [x, ${names}], but receives ${inputs.length} inputs`,
+      );
+    }
+    given.forEach((shape, i) => {
+      const { name, features } = states[i]!;
+      if (!shape.timed && !shape.tokens && shape.features === features) return;
+      throw shapeMismatch(
+        `${place.name}: expects [batch, ${features}] for the initial state "${name}", but ${place.inputs?.[i + 1] ?? 'an input'} gives ${shapeText(shape)}; a dense layer of ${features} units makes one of any vector`,
+      );
+    });
+    return this.outputShape(input!, place);
   }
 
   override getConfig(): ReturnType<Layer['getConfig']> {

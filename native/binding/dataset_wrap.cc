@@ -85,6 +85,7 @@ int64_t target_bytes(const TargetData& data) {
 napi_value DatasetWrap::define(napi_env env) {
   return define_class<DatasetWrap>(
       env, {getter_property<DatasetWrap, &DatasetWrap::samples>("samples"),
+            method_property<DatasetWrap, &DatasetWrap::write_input>("writeInput"),
             method_property<DatasetWrap, &DatasetWrap::dispose>("dispose")});
 }
 
@@ -95,10 +96,11 @@ std::unique_ptr<DatasetWrap> DatasetWrap::create(const Call& call) {
   read_all(call.env, config, state->data);
   state->data.validate(model.network->model_shape(), model.vocabularies);
   state->network = model.network;
+  state->vocabularies = model.vocabularies;
   return std::unique_ptr<DatasetWrap>(new DatasetWrap(call.env, std::move(state)));
 }
 
-DatasetWrap::DatasetWrap(napi_env env, std::shared_ptr<const DatasetState> state)
+DatasetWrap::DatasetWrap(napi_env env, std::shared_ptr<DatasetState> state)
     : state_(std::move(state)), memory_(env) {
   const Dataset& data = state_->data;
   int64_t size = bytes(data.length);
@@ -108,13 +110,34 @@ DatasetWrap::DatasetWrap(napi_env env, std::shared_ptr<const DatasetState> state
   memory_.set(size);
 }
 
-const std::shared_ptr<const DatasetState>& DatasetWrap::state() const {
+DatasetState& DatasetWrap::present() const {
   if (state_ == nullptr) throw Error("ERR_DISPOSED", "The dataset has been disposed");
+  return *state_;
+}
+
+std::shared_ptr<const DatasetState> DatasetWrap::state() const {
+  present();
   return state_;
 }
 
 napi_value DatasetWrap::samples(const Call& call) {
-  return Napi::Number::New(call.env, static_cast<double>(state()->data.samples()));
+  return Napi::Number::New(call.env, static_cast<double>(present().data.samples()));
+}
+
+napi_value DatasetWrap::write_input(const Call& call) {
+  DatasetState& state = present();
+  // A job holds the state while it may read it.
+  if (state_.use_count() > 1) throw Error("ERR_BUSY", "The dataset is busy: it is being read");
+  const auto inputs = static_cast<int64_t>(state.data.more_inputs.size());
+  const auto input = static_cast<size_t>(integer(call[0], "input", 0, inputs));
+  const int64_t sample = integer(call[1], "sample", 0, state.data.samples() - 1);
+  if (state.vocabularies[input] > 0) {
+    state.data.write_tokens(input, sample, int32s(call.env, call.arguments[2], "values"),
+                            state.vocabularies[input]);
+  } else {
+    state.data.write_floats(input, sample, floats(call.env, call.arguments[2], "values"));
+  }
+  return nullptr;
 }
 
 napi_value DatasetWrap::dispose(const Call&) {

@@ -18,14 +18,17 @@ class DatasetWrap {
   static std::unique_ptr<DatasetWrap> create(const Call& call);
 
   // Throws ERR_DISPOSED.
-  const std::shared_ptr<const DatasetState>& state() const;
+  std::shared_ptr<const DatasetState> state() const;
 
  private:
-  DatasetWrap(napi_env env, std::shared_ptr<const DatasetState> state);
+  DatasetWrap(napi_env env, std::shared_ptr<DatasetState> state);
   napi_value samples(const Call& call);
+  napi_value write_input(const Call& call);
   napi_value dispose(const Call& call);
 
-  std::shared_ptr<const DatasetState> state_;
+  DatasetState& present() const;  // throws ERR_DISPOSED
+
+  std::shared_ptr<DatasetState> state_;
   ExternalMemory memory_;
 };
 

@@ -12,9 +12,21 @@
 
 namespace ostinato::binding {
 
+// Jobs that are waiting or running on one set of weights: those that change parameters or
+// gradients, and others. Counted on the JavaScript thread.
+struct Uses {
+  int writers = 0;
+  int readers = 0;
+};
+
 struct ModelState {
-  explicit ModelState(std::shared_ptr<Network> built)
-      : network(std::move(built)), predictor(network), sync_predictor(network) {}
+  // A view shares the uses of the model whose weights it has.
+  explicit ModelState(std::shared_ptr<Network> built,
+                      std::shared_ptr<Uses> shared = std::make_shared<Uses>())
+      : network(std::move(built)),
+        predictor(network),
+        sync_predictor(network),
+        uses(std::move(shared)) {}
 
   std::shared_ptr<Network> network;
   // By input: ids that the embeddings at the door take; 0 for float inputs.
@@ -24,19 +36,16 @@ struct ModelState {
   Predictor predictor;
   // Used on the JavaScript thread.
   Predictor sync_predictor;
-  // Jobs that are waiting or running: those that change parameters or gradients, and others.
-  // Counted on the JavaScript thread.
-  int writers = 0;
-  int readers = 0;
+  std::shared_ptr<Uses> uses;
 };
 
 // Holds a model for one job.
 class Use {
  public:
   Use(std::shared_ptr<ModelState> model, bool writes) : model_(std::move(model)), writes_(writes) {
-    ++(writes_ ? model_->writers : model_->readers);
+    ++(writes_ ? model_->uses->writers : model_->uses->readers);
   }
-  ~Use() { --(writes_ ? model_->writers : model_->readers); }
+  ~Use() { --(writes_ ? model_->uses->writers : model_->uses->readers); }
   Use(const Use&) = delete;
   Use& operator=(const Use&) = delete;
   ModelState* operator->() const { return model_.get(); }
@@ -50,6 +59,7 @@ class Use {
 struct DatasetState {
   Dataset data;
   std::shared_ptr<Network> network;
+  std::vector<int64_t> vocabularies;  // of the model's inputs
 };
 
 }  // namespace ostinato::binding

@@ -92,12 +92,12 @@ Divergence read_divergence(const Napi::Object& options) {
 }
 
 // The least `inputDim` of the embeddings that read an input.
-std::vector<int64_t> vocabularies(const NetworkConfig& config) {
-  std::vector<int64_t> result(config.inputs.size(), 0);
-  for (const NodeConfig& node : config.nodes) {
+std::vector<int64_t> vocabularies(const Network& network) {
+  std::vector<int64_t> result(network.input_count(), 0);
+  for (const NodeConfig& node : network.nodes()) {
     for (const size_t value : node.inputs) {
-      if (value >= result.size() || !config.inputs[value].tokens) continue;
-      const int64_t ids = config.layers[node.layer].integer("inputDim", 0);
+      if (value >= result.size() || !network.shapes()[value].tokens) continue;
+      const int64_t ids = network.layers()[node.layer]->config().integer("inputDim", 0);
       result[value] = result[value] == 0 ? ids : std::min(result[value], ids);
     }
   }
@@ -146,14 +146,22 @@ napi_value ModelWrap::define(napi_env env) {
 
 std::unique_ptr<ModelWrap> ModelWrap::create(const Call& call) {
   const NetworkConfig config = read_network_config(call.object(0, "config"));
-  auto state = std::make_shared<ModelState>(std::make_shared<Network>(config, active_kernels()));
-  state->vocabularies = vocabularies(config);
+  std::shared_ptr<ModelState> state;
+  if (call[1].IsUndefined()) {
+    state = std::make_shared<ModelState>(std::make_shared<Network>(config, active_kernels()));
+  } else {
+    const ModelState& base = *unwrap<ModelWrap>(call.env, call.arguments[1]).state();
+    state = std::make_shared<ModelState>(std::make_shared<Network>(config, base.network),
+                                         base.uses);
+  }
+  state->vocabularies = vocabularies(*state->network);
   return std::unique_ptr<ModelWrap>(new ModelWrap(call.env, std::move(state)));
 }
 
 ModelWrap::ModelWrap(napi_env env, std::shared_ptr<ModelState> state)
     : state_(std::move(state)), memory_(env) {
-  // Values, gradients, and about as much again in packed copies.
+  // Values, gradients, and about as much again in packed copies; those of a view are another's.
+  if (state_->network->is_view()) return;
   memory_.set(state_->network->params().size() * static_cast<int64_t>(3 * sizeof(float)));
 }
 
@@ -164,13 +172,13 @@ const std::shared_ptr<ModelState>& ModelWrap::state() const {
 
 ModelState& ModelWrap::readable() const {
   ModelState& model = *state();
-  if (model.writers > 0) throw Error("ERR_BUSY", "The model is busy: it is being trained");
+  if (model.uses->writers > 0) throw Error("ERR_BUSY", "The model is busy: it is being trained");
   return model;
 }
 
 ModelState& ModelWrap::writable() const {
   ModelState& model = readable();
-  if (model.readers > 0) throw Error("ERR_BUSY", "The model is busy: it is being read");
+  if (model.uses->readers > 0) throw Error("ERR_BUSY", "The model is busy: it is being read");
   return model;
 }
 
@@ -180,7 +188,7 @@ napi_value ModelWrap::describe(const Call& call) {
 
 napi_value ModelWrap::busy(const Call& call) {
   const ModelState& model = *state();
-  return Napi::Boolean::New(call.env, model.writers + model.readers > 0);
+  return Napi::Boolean::New(call.env, model.uses->writers + model.uses->readers > 0);
 }
 
 size_t ModelWrap::parameter_index(const Call& call) const {
@@ -217,6 +225,7 @@ napi_value ModelWrap::write_parameter(const Call& call) {
 
 napi_value ModelWrap::configure_training(const Call& call) {
   ModelState& model = writable();
+  if (model.network->is_view()) invalid("Expected the model that owns the weights");
   const std::vector<LossConfig> losses = read_losses(call[0], *model.network);
   const OptimizerConfig optimizer =
       read_optimizer_config(call.object(1, "optimizer"), model.network->params().entries().size());

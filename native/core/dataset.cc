@@ -141,6 +141,38 @@ void check_targets(const Dataset& all, const TargetData& data, const ValueShape&
 
 }  // namespace
 
+namespace {
+
+// The part of a storage of rows from the first one of a sample on, which must hold the values.
+template <class Storage, class Values>
+auto place_of(Storage& storage, const InputData& data, int64_t sample, const Values& values) {
+  const int64_t begin = data.input_offset[sample] * data.features;
+  const auto count = static_cast<int64_t>(values.size());
+  if (begin + count > static_cast<int64_t>(storage.size())) {
+    mismatch("Expected at most " + text(static_cast<int64_t>(storage.size()) - begin) +
+             " values from sample " + text(sample) + " on but received " + text(count));
+  }
+  return storage.begin() + begin;
+}
+
+}  // namespace
+
+void Dataset::write_tokens(size_t input_index, int64_t sample, const std::vector<int32_t>& values,
+                           int64_t vocabulary) {
+  if (targets_are_inputs) mismatch("Expected inputs that no target is read from");
+  InputData& data = input(input_index);
+  const auto to = place_of(data.input_tokens, data, sample, values);
+  if (!all_below(values, vocabulary)) {
+    throw Error("ERR_INVALID_ARGUMENT", "Expected token ids in [0, " + text(vocabulary) + ")");
+  }
+  std::copy(values.begin(), values.end(), to);
+}
+
+void Dataset::write_floats(size_t input_index, int64_t sample, const std::vector<float>& values) {
+  InputData& data = input(input_index);
+  std::copy(values.begin(), values.end(), place_of(data.input_floats, data, sample, values));
+}
+
 void Dataset::validate(const ValueShape& input, int64_t vocabulary,
                        const ValueShape& output) const {
   validate({{input}, {output}}, {vocabulary});

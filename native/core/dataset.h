@@ -57,6 +57,7 @@ struct Dataset : InputData, TargetData {
   std::vector<TargetData> more_targets{};
 
   const InputData& input(size_t i) const { return i == 0 ? *this : more_inputs[i - 1]; }
+  InputData& input(size_t i) { return i == 0 ? *this : more_inputs[i - 1]; }
   const TargetData& target(size_t i) const { return i == 0 ? *this : more_targets[i - 1]; }
   int64_t samples() const { return static_cast<int64_t>(length.size()); }
   // Of all samples on the axis with those lengths.
@@ -73,6 +74,12 @@ struct Dataset : InputData, TargetData {
     const size_t lengths = shape.axis.lengths;
     return shape.axis.length_of(lengths == 0 ? first : more_lengths[lengths - 1].steps);
   }
+  // Overwrites rows of an input's storage, from the first row of a sample on. Throws
+  // ERR_SHAPE_MISMATCH beyond its end and for tokens that targets are read from, ERR_INVALID_ARGUMENT for tokens outside [0, vocabulary);
+  // nothing is changed then.
+  void write_tokens(size_t input, int64_t sample, const std::vector<int32_t>& values,
+                    int64_t vocabulary);
+  void write_floats(size_t input, int64_t sample, const std::vector<float>& values);
   // Throws ERR_SHAPE_MISMATCH / ERR_INVALID_ARGUMENT when an offset leaves the storage, or a token
   // or label is outside [0, vocabulary) / [0, classes).
   void validate(const ValueShape& input, int64_t vocabulary, const ValueShape& output) const;

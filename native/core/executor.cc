@@ -59,6 +59,12 @@ Executor::Executor(std::shared_ptr<Network> network) : network_(std::move(networ
     nodes_[k].geometry = &geometries_[network_->node_axes()[k]];
     nodes_[k].output_geometry =
         &geometries_[shape.axis_of(network_->shapes()[network_->input_count() + k])];
+    nodes_[k].own_order = layer.orders_by_own_axis();
+    nodes_[k].reads_states = layer.reads_states();
+    if (nodes_[k].reads_states) {
+      const Node& source = nodes_[nodes[k].inputs.front() - network_->input_count()];
+      nodes_[k].run->attach(*source.run, *source.geometry);
+    }
     const std::vector<StateInfo> infos = layer.states();
     for (size_t state = 0; state < infos.size(); ++state) {
       states_.push_back({k, state, infos[state]});
@@ -99,6 +105,7 @@ void Executor::plan_order(size_t k) {
   Node& node = nodes_[k];
   const size_t value = network_->input_count() + k;
   const bool one_axis =
+      node.own_order ||
       std::all_of(node.input_geometries.begin(), node.input_geometries.end(),
                   [&](const Geometry* geometry) { return geometry == node.geometry; });
   node.reorders = one_axis && !network_->shapes()[value].timed &&
@@ -160,7 +167,9 @@ void Executor::plan_gradients(bool input_gradient) {
   for (const size_t value : network_->outputs()) want_block(value);
   for (size_t k = nodes_.size(); k-- > 0;) {
     const std::vector<size_t>& inputs = network_->nodes()[k].inputs;
-    for (size_t i = 0; i < inputs.size(); ++i) {
+    nodes_[k].unread = block_of_[input_count + k] == kNoBlock;
+    if (nodes_[k].unread) want_block(input_count + k);
+    for (size_t i = 0; i < inputs.size() && !nodes_[k].reads_states; ++i) {
       const size_t value = inputs[i];
       const ValueShape& shape = network_->shapes()[value];
       if (shape.tokens || (value < input_count && !input_gradient)) continue;
@@ -245,7 +254,7 @@ void Executor::add_scratch(Node& node, const std::vector<size_t>& inputs) const 
 void Executor::backward(std::span<const Matrix> dy) {
   const ParamTable& params = network_->params();
   clear_gradients(params, pass_.threads);
-  for (const std::unique_ptr<Layer>& layer : network_->layers()) layer->begin_backward(params);
+  for (const std::shared_ptr<Layer>& layer : network_->layers()) layer->begin_backward(params);
   for (size_t i = 0; i < states_.size(); ++i) {
     const Node& node = nodes_[states_[i].node];
     node.run->set_final_state_gradient(*node.geometry, states_[i].state, final_gradient_[i]);
@@ -265,6 +274,7 @@ void Executor::backward(std::span<const Matrix> dy) {
       reorder(geometries_.front(), *dy, *node.geometry, node.dy);
       dy = &node.dy;
     }
+    if (node.unread) std::fill_n(dy->data, dy->rows * dy->ld, 0.0f);
     node.run->backward_to(pass_, params, node.inputs, *dy, node.dx);
     add_scratch(node, to);
   }

@@ -104,6 +104,10 @@ class Executor {
     // its output in the first one's order, and in backward its gradient in the node's.
     bool reorders = false;
     Matrix ordered, dy;
+    bool own_order = false;  // its layer's `orders_by_own_axis`
+    bool reads_states = false;
+    // Nobody reads its output, only the states behind it: the output's gradient is zeros.
+    bool unread = false;
   };
 
   void enter(const Node& node);

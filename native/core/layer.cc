@@ -9,6 +9,7 @@
 #include "core/dropout.h"
 #include "core/embedding.h"
 #include "core/error.h"
+#include "core/final_state.h"
 #include "core/global_pooling.h"
 #include "core/glu.h"
 #include "core/highway.h"
@@ -92,6 +93,7 @@ std::unique_ptr<Layer> make_layer(const LayerConfig& config) {
   if (config.type == "averagePooling1d" || config.type == "maxPooling1d") {
     return std::make_unique<Pooling1d>(config);
   }
+  if (config.type == "finalState") return std::make_unique<FinalState>(config);
   if (config.type == "lastStep") return std::make_unique<LastStep>(config);
   if (config.type == "conv1d") return std::make_unique<Conv1d>(config);
   if (config.type == "depthwiseConv1d") return std::make_unique<DepthwiseConv1d>(config);

@@ -81,6 +81,14 @@ class Layer {
   // one, by default that of the first input with one. Throws ERR_SHAPE_MISMATCH for axes that do
   // not go together. Calls of a shared layer may be on different axes.
   virtual TimeAxis output_axis(std::span<const ValueShape> inputs) const;
+  // A layer that gives a final state of the layer before it and does not read that one's output:
+  // it is told of that layer before `build_from`, at each call. Throws ERR_INVALID_ARGUMENT for a
+  // layer without that state.
+  virtual bool reads_states() const { return false; }
+  virtual void read_states_of(const Layer& /*source*/) {}
+  // Whether the rows without steps that it gives are in the order of the call's own axis even where
+  // it reads rows in the order of the first axis; the executor brings them into that one.
+  virtual bool orders_by_own_axis() const { return false; }
   // Draws initial values; `index` is the layer's place in the model (a stream of random numbers).
   virtual void initialize(ParamTable& params, uint64_t seed, uint64_t index) const;
   // Makes the packed copies for these kernels from the current values: those that a forward pass
@@ -130,6 +138,9 @@ class LayerRun {
                            std::span<const Value> inputs, const Matrix& dy,
                            std::span<const Matrix> dx);
 
+  // For the run of a layer that reads states: the run that has them, and the geometry of its calls.
+  virtual void attach(LayerRun& /*source*/, const Geometry& /*geometry*/) {}
+
   // What the last forward pass, in training, adds to the mean loss; its gradient is added to `dy`.
   virtual double penalty() const { return 0; }
   // Called after a training step that counts (not after one that was cancelled or diverged), with
@@ -150,6 +161,8 @@ class LayerRun {
   // Gradients of the loss with respect to the final states (before backward; null: zeros) and to
   // the initial states (after it).
   virtual void set_final_state_gradient(const Geometry&, size_t, const float*) {}
+  // Adds to what `set_final_state_gradient` has set; before backward.
+  virtual void add_final_state_gradient(const Geometry&, size_t, const float*) {}
   virtual void get_initial_state_gradient(const Geometry&, size_t, float*) const {}
 };
 

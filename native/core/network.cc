@@ -28,22 +28,34 @@ bool same(const ValueShape& a, const ValueShape& b) {
 }  // namespace
 
 Network::Network(const NetworkConfig& config, const Kernels& kernels)
-    : kernels_(kernels),
+    : Network(config, kernels, nullptr) {}
+
+Network::Network(const NetworkConfig& config, std::shared_ptr<Network> base)
+    : Network(config, base->kernels(), base) {}
+
+Network::Network(const NetworkConfig& config, const Kernels& kernels,
+                 std::shared_ptr<Network> base)
+    : base_(std::move(base)),
+      kernels_(kernels),
       seed_(config.seed),
       input_count_(config.inputs.size()),
       shapes_(config.inputs),
       nodes_(config.nodes.empty() ? chain(config.layers.size()) : config.nodes),
       outputs_(config.nodes.empty() ? std::vector<size_t>{config.layers.size()} : config.outputs) {
-  check(config);
-  for (const LayerConfig& layer : config.layers) {
-    layers_.push_back(make_layer(layer));
-    layers_.back()->set_index(layers_.size() - 1);
+  if (base_ != nullptr && base_->base_ != nullptr) {
+    invalid("Expected a network that has layers of its own for a view");
   }
+  check(config);
+  make_layers(config);
   build_nodes();
   check_use();
-  params_.realise();
-  for (const std::unique_ptr<Layer>& layer : layers_) {
-    layer->initialize(params_, seed_, layer->index());
+  if (base_ == nullptr) {
+    params_.realise();
+    for (const std::shared_ptr<Layer>& layer : layers_) {
+      layer->initialize(params_, seed_, layer->index());
+    }
+  } else if (!params_.entries().empty()) {
+    invalid("Expected layers without parameters beside those of the other network");
   }
   model_shape_.inputs = config.inputs;
   for (const size_t value : outputs_) model_shape_.outputs.push_back(shapes_[value]);
@@ -88,24 +100,50 @@ void Network::check(const NetworkConfig& config) const {
   }
 }
 
+void Network::make_layers(const NetworkConfig& config) {
+  const size_t shared = base_ ? base_->layers_.size() : 0;
+  for (const LayerConfig& layer : config.layers) {
+    size_t at = 0;
+    while (at < shared && base_->layers_[at]->config().name != layer.name) ++at;
+    if (at < shared) {
+      if (base_->layers_[at]->config().type != layer.type) {
+        invalid("Expected layer \"" + layer.name + "\" to be of the type that it has");
+      }
+      layers_.push_back(base_->layers_[at]);
+      calls_.push_back(base_->calls_[at]);
+      continue;
+    }
+    layers_.push_back(make_layer(layer));
+    layers_.back()->set_index(shared + layers_.size() - 1);
+    calls_.emplace_back();
+  }
+}
+
+void Network::build_layer(size_t layer, const std::vector<ValueShape>& inputs) {
+  const size_t before = params_.entries().size();
+  calls_[layer].output = layers_[layer]->build_from(inputs, params_);
+  for (size_t i = before; i < params_.entries().size(); ++i) {
+    params_.set_rules(static_cast<int>(i),
+                      weight_rules(layers_[layer]->config(), params_.entries()[i].role));
+  }
+  calls_[layer].inputs = inputs;
+}
+
 void Network::build_nodes() {
-  struct Call {
-    std::vector<ValueShape> inputs;
-    ValueShape output;
-  };
-  std::vector<Call> first(layers_.size());
   for (const NodeConfig& node : nodes_) {
     std::vector<ValueShape> inputs;
     for (const size_t value : node.inputs) inputs.push_back(shapes_[value]);
-    Call& call = first[node.layer];
-    if (call.inputs.empty()) {
-      const size_t before = params_.entries().size();
-      call.output = layers_[node.layer]->build_from(inputs, params_);
-      for (size_t i = before; i < params_.entries().size(); ++i) {
-        params_.set_rules(static_cast<int>(i),
-                          weight_rules(layers_[node.layer]->config(), params_.entries()[i].role));
+    if (layers_[node.layer]->reads_states()) {
+      const size_t value = node.inputs.front();
+      if (node.inputs.size() > 1 || value < input_count_) {
+        invalid("Expected the output of one layer for layer \"" +
+                layers_[node.layer]->config().name + "\"");
       }
-      call.inputs = inputs;
+      layers_[node.layer]->read_states_of(*layers_[nodes_[value - input_count_].layer]);
+    }
+    Call& call = calls_[node.layer];
+    if (call.inputs.empty()) {
+      build_layer(node.layer, inputs);
     } else if (!std::equal(inputs.begin(), inputs.end(), call.inputs.begin(), call.inputs.end(),
                            same)) {
       throw Error("ERR_SHAPE_MISMATCH", "Expected inputs of one shape in all calls of layer \"" +
@@ -161,14 +199,18 @@ std::vector<size_t> Network::attention_nodes() const {
 }
 
 void Network::pack_if_stale(int threads, std::span<const Geometry> backward_over) {
-  const std::lock_guard<std::mutex> lock(pack_mutex_);
-  if (packed_version_ != params_.version()) {
-    for (const std::unique_ptr<Layer>& layer : layers_) layer->pack(params_, kernels_, threads);
-    packed_version_ = params_.version();
+  // Layers of views are packed by the network that owns them; their own ones have no weights.
+  Network& owner = base_ ? *base_ : *this;
+  const std::lock_guard<std::mutex> lock(owner.pack_mutex_);
+  if (owner.packed_version_ != owner.params_.version()) {
+    for (const std::shared_ptr<Layer>& layer : owner.layers_) {
+      layer->pack(owner.params_, kernels_, threads);
+    }
+    owner.packed_version_ = owner.params_.version();
   }
   if (backward_over.empty()) return;
   for (size_t k = 0; k < nodes_.size(); ++k) {
-    layers_[nodes_[k].layer]->pack_backward(params_, kernels_, threads,
+    layers_[nodes_[k].layer]->pack_backward(owner.params_, kernels_, threads,
                                             backward_over[node_axes_[k]]);
   }
 }

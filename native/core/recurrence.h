@@ -37,6 +37,7 @@ class Recurrence {
   void set_initial(const Geometry& geometry, size_t state, const float* source);
   void get_final(const Geometry& geometry, size_t state, float* destination) const;
   void set_final_gradient(const Geometry& geometry, size_t state, const float* source);
+  void add_final_gradient(const Geometry& geometry, size_t state, const float* source);
   void get_initial_gradient(const Geometry& geometry, size_t state, float* destination);
 
   // Adds dy [B, H] in sorted order to the gradient of the final h of the rows that have steps: the

@@ -72,6 +72,15 @@ void Recurrence::set_final_gradient(const Geometry& geometry, size_t state, cons
   dstate_set_[state] = true;
 }
 
+void Recurrence::add_final_gradient(const Geometry& geometry, size_t state, const float* source) {
+  const int64_t units = weights_.units();
+  for (int64_t b = 0; b < geometry.batch(); ++b) {
+    float* row = dstate_[state].data() + b * padded(units);
+    const float* from = source + geometry.batch_row(b) * units;
+    for (int64_t j = 0; j < units; ++j) row[j] += from[j];
+  }
+}
+
 void Recurrence::add_final_gradient(const Geometry& geometry, const Matrix& dy) {
   if (!dstate_set_[0]) set_final_gradient(geometry, 0, nullptr);
   for (int64_t b = 0; b < geometry.batch() && geometry.length(b) > 0; ++b) {

@@ -101,9 +101,11 @@ const CellInfo& Recurrent::info() const {
   return program_ != nullptr ? program_->info() : available_kernels().back()->cells[cell_];
 }
 
-ValueShape Recurrent::build(const ValueShape& input, ParamTable& params) {
+ValueShape Recurrent::build_from(std::span<const ValueShape> inputs, ParamTable& params) {
+  const ValueShape& input = inputs.front();
   expect_floats(config_, input);
   expect_steps(config_, input);
+  expect_states(inputs.subspan(1));
   const int64_t slots = layers_ * directions();
   weights_.reserve(slots);
   for (int64_t slot = 0; slot < slots; ++slot) {
@@ -115,6 +117,24 @@ ValueShape Recurrent::build(const ValueShape& input, ParamTable& params) {
                             "_l" + std::to_string(layer) + (reverse ? "_reverse" : ""));
   }
   return {output_features(), return_sequences_, false};
+}
+
+void Recurrent::expect_states(std::span<const ValueShape> given) {
+  if (given.empty()) return;
+  const std::vector<StateInfo> infos = states();
+  if (given.size() != infos.size()) {
+    throw Error("ERR_SHAPE_MISMATCH", "Expected " + std::to_string(infos.size()) +
+                                          " initial states, or none, for layer \"" + config_.name +
+                                          "\" but received " + std::to_string(given.size()));
+  }
+  for (size_t i = 0; i < infos.size(); ++i) {
+    const int64_t wanted = infos[i].slots * infos[i].features;
+    if (!given[i].timed && !given[i].tokens && given[i].features == wanted) continue;
+    throw Error("ERR_SHAPE_MISMATCH", "Expected the initial state \"" + infos[i].name +
+                                          "\" of layer \"" + config_.name + "\" as [batch, " +
+                                          std::to_string(wanted) + "]");
+  }
+  takes_states_ = true;
 }
 
 void Recurrent::initialize(ParamTable& params, uint64_t seed, uint64_t index) const {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -30,20 +31,25 @@ bool is_recurrent(const std::string& type);
 // suffix _reverse for the second direction. States: the cell's, slot = layer * directions +
 // direction.
 //
+// Inputs: the sequence [B, T, I] and perhaps the initial states, all of them in the order of
+// `states()`, each [B, slots * features] with a sample's slots side by side. They take the place of
+// those that are set from outside.
+//
 // goBackwards reverses every row by its own length; the output is in processing order, so its step
 // 0 belongs to the last input step, as in Keras. Without returnSequences the output of a direction
 // is that of the last step it processed; a row without steps gives zeros.
 class Recurrent : public Layer {
  public:
   explicit Recurrent(const LayerConfig& config);
-  ValueShape build(const ValueShape& input, ParamTable& params) override;
+  ValueShape build_from(std::span<const ValueShape> inputs, ParamTable& params) override;
   void initialize(ParamTable& params, uint64_t seed, uint64_t index) const override;
   void pack(const ParamTable& params, const Kernels& kernels, int threads) override;
   void pack_backward(const ParamTable& params, const Kernels& kernels, int threads,
                      const Geometry& geometry) override;
   std::vector<StateInfo> states() const override;
   std::unique_ptr<LayerRun> make_run() const override;
-  bool streamable() const override { return !bidirectional_ && !go_backwards_; }
+  bool streamable() const override { return !bidirectional_ && !go_backwards_ && !takes_states_; }
+  bool orders_by_own_axis() const override { return true; }
 
   int64_t units() const { return units_; }
   int64_t layers() const { return layers_; }
@@ -63,6 +69,8 @@ class Recurrent : public Layer {
 
  private:
   const CellInfo& info() const;
+  // Throws ERR_SHAPE_MISMATCH unless they are the layer's initial states, or none.
+  void expect_states(std::span<const ValueShape> given);
 
   int cell_;
   std::shared_ptr<const CellProgram> program_;  // of a cell that a user has defined, else null
@@ -73,6 +81,7 @@ class Recurrent : public Layer {
   bool variational_dropout_;
   ActivationPenalty activation_penalty_;
   int64_t checkpoint_every_;
+  bool takes_states_ = false;  // its initial states are inputs
   RecurrentInit init_;
   std::vector<RecurrentWeights> weights_;  // [layers * directions]
 };

@@ -1,12 +1,15 @@
 #include "core/recurrent_run.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "core/dropout.h"
+#include "core/state_rows.h"
 
 namespace ostinato {
 
-RecurrentRun::RecurrentRun(const Recurrent& layer) : layer_(layer), levels_(layer.layers()) {
+RecurrentRun::RecurrentRun(const Recurrent& layer)
+    : layer_(layer), levels_(layer.layers()), states_(layer.states()) {
   const size_t slots = layer.layers() * layer.directions();
   recurrences_.reserve(slots);
   for (size_t slot = 0; slot < slots; ++slot) {
@@ -37,6 +40,11 @@ void RecurrentRun::plan_level(Workspace& workspace, const Pass& pass, size_t lev
 
 void RecurrentRun::plan(Workspace& workspace, const Pass& pass) {
   for (size_t level = 0; level < levels_.size(); ++level) plan_level(workspace, pass, level);
+  if (pass.inputs.size() > 1) {
+    int64_t most = 0;
+    for (const StateInfo& info : states_) most = std::max(most, info.slots * info.features);
+    workspace.want(&state_, most * pass.geometry->batch(), Lifetime::kScratch);
+  }
   if (!layer_.go_backwards() || !layer_.return_sequences()) return;
   workspace.want(&reversed_, pass.geometry->rows(), layer_.units(), Lifetime::kSaved);
   if (pass.gradients) {
@@ -143,6 +151,26 @@ void RecurrentRun::backward(const Pass& pass, const ParamTable& params, const Va
   }
 }
 
+Value RecurrentRun::forward_from(const Pass& pass, const ParamTable& params,
+                                 std::span<const Value> inputs) {
+  for (size_t state = 0; state + 1 < inputs.size(); ++state) {
+    state_from_rows(*pass.samples, states_[state], inputs[state + 1].floats, state_);
+    set_initial_state(*pass.geometry, state, state_);
+  }
+  return forward(pass, params, inputs.front());
+}
+
+void RecurrentRun::backward_to(const Pass& pass, const ParamTable& params,
+                               std::span<const Value> inputs, const Matrix& dy,
+                               std::span<const Matrix> dx) {
+  backward(pass, params, inputs.front(), dy, dx.front());
+  for (size_t state = 0; state + 1 < inputs.size(); ++state) {
+    if (!dx[state + 1]) continue;
+    get_initial_state_gradient(*pass.geometry, state, state_);
+    state_to_rows(*pass.samples, states_[state], state_, dx[state + 1]);
+  }
+}
+
 // ---- states: slot = level * directions + direction
 // -----------------------------------------------
 
@@ -168,6 +196,14 @@ void RecurrentRun::set_final_state_gradient(const Geometry& geometry, size_t sta
   for (size_t slot = 0; slot < recurrences_.size(); ++slot) {
     recurrences_[slot].set_final_gradient(
         geometry, state, source == nullptr ? nullptr : source + slot * slot_floats);
+  }
+}
+
+void RecurrentRun::add_final_state_gradient(const Geometry& geometry, size_t state,
+                                            const float* source) {
+  const int64_t slot_floats = geometry.batch() * layer_.units();
+  for (size_t slot = 0; slot < recurrences_.size(); ++slot) {
+    recurrences_[slot].add_final_gradient(geometry, state, source + slot * slot_floats);
   }
 }
 

@@ -1,6 +1,7 @@
 // Execution of a recurrent layer: its stack of recurrences, what lies between them, and its output.
 #pragma once
 
+#include <span>
 #include <vector>
 
 #include "core/recurrence.h"
@@ -15,10 +16,16 @@ class RecurrentRun : public LayerRun {
   Value forward(const Pass& pass, const ParamTable& params, const Value& input) override;
   void backward(const Pass& pass, const ParamTable& params, const Value& input, const Matrix& dy,
                 const Matrix& dx) override;
+  Value forward_from(const Pass& pass, const ParamTable& params,
+                     std::span<const Value> inputs) override;
+  void backward_to(const Pass& pass, const ParamTable& params, std::span<const Value> inputs,
+                   const Matrix& dy, std::span<const Matrix> dx) override;
   double penalty() const override { return penalty_; }
   void set_initial_state(const Geometry& geometry, size_t state, const float* source) override;
   void get_final_state(const Geometry& geometry, size_t state, float* destination) const override;
   void set_final_state_gradient(const Geometry& geometry, size_t state,
+                                const float* source) override;
+  void add_final_state_gradient(const Geometry& geometry, size_t state,
                                 const float* source) override;
   void get_initial_state_gradient(const Geometry& geometry, size_t state,
                                   float* destination) const override;
@@ -53,7 +60,9 @@ class RecurrentRun : public LayerRun {
   Matrix dinput_[2];
   mutable std::vector<Recurrence> recurrences_;  // initial gradients are finished when asked for
   Matrix reversed_, dreversed_;                  // goBackwards: the output, its gradient
-  Matrix penalized_;                             // the output that a penalty was taken of
+  const std::vector<StateInfo> states_;
+  float* state_ = nullptr;  // one state [slots, B, features], on its way from or to rows
+  Matrix penalized_;        // the output that a penalty was taken of
   double penalty_ = 0;
 };
 

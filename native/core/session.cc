@@ -10,7 +10,7 @@ namespace ostinato {
 namespace {
 
 void expect_streamable(const Network& network) {
-  for (const std::unique_ptr<Layer>& layer : network.layers()) {
+  for (const std::shared_ptr<Layer>& layer : network.layers()) {
     if (layer->streamable()) continue;
     throw Error("ERR_INVALID_ARGUMENT",
                 "Expected layers that can run one step at a time for a session but received \"" +

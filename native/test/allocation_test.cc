@@ -254,6 +254,37 @@ TEST(Allocations, NoneWithSeveralTimeAxes) {
   }
 }
 
+// A reader whose final states begin a writer on another time axis.
+TEST(Allocations, NoneWithStatesFromAnotherLayer) {
+  NetworkConfig config;
+  config.inputs = {{1, true, true}, {1, true, true, {1, 0}}};
+  config.layers = {layer("embedding", {{"inputDim", double{kVocabulary}}, {"units", 10.0}}),
+                   layer("lstm", {{"units", 16.0}}, "reader"),
+                   layer("finalState", {}, "h"),
+                   layer("finalState", {{"state", std::string("c")}}, "c"),
+                   layer("lstm", {{"units", 16.0}, {"returnSequences", true}}, "writer"),
+                   layer("dense", {{"units", double{kVocabulary}}})};
+  config.nodes = {{0, {0}}, {0, {1}}, {1, {2}}, {2, {4}}, {3, {4}}, {4, {3, 5, 6}}, {5, {7}}};
+  config.outputs = {8};
+  Dataset full = language_data(16, 12);
+  full.more_inputs = {full};
+  full.more_lengths = {{full.length, 12}};
+  const std::vector<int32_t> samples = all_samples(full);
+  Dataset ragged = full;
+  reference::RandomSource random(4);
+  for (int32_t& length : ragged.length) length = static_cast<int32_t>(random.index(13));
+  Trainer trainer(std::make_shared<Network>(config, *available_kernels().back()), language_loss(),
+                  OptimizerConfig{});
+  const auto step = [&](int i) {
+    trainer.step(i % 2 ? full : ragged, samples.data(), 16, 0.01, false, false, 1, nullptr);
+  };
+  for (int i = 0; i < 4; ++i) step(i);
+  EXPECT_EQ(allocations_of([&] {
+              for (int i = 0; i < 4; ++i) step(i);
+            }),
+            0);
+}
+
 TEST(Allocations, NoneInAStreamingStep) {
   for (const Kernels* kernels : available_kernels()) {
     Session session(language_model(*kernels), 3);

@@ -64,6 +64,28 @@ TEST(Dataset, NamesTheLabelThatIsOutOfRangeUnlessItIsMasked) {
   EXPECT_EQ(batch.targets().mask[2], 0.0f);
 }
 
+TEST(Dataset, IsOverwrittenWithinItsStorage) {
+  Dataset data = text_windows();
+  const auto write = [&](int64_t sample, const std::vector<int32_t>& ids) {
+    data.write_tokens(0, sample, ids, 8);
+  };
+  message_of("ERR_SHAPE_MISMATCH", [&] { write(1, {7}); });  // labels are read from them
+  data.targets_are_inputs = false;
+  write(1, {7, 6});
+  EXPECT_EQ(data.input_tokens, (std::vector<int32_t>{0, 1, 7, 6, 4, 5, 6, 7}));
+  message_of("ERR_SHAPE_MISMATCH", [&] { write(2, {1, 1, 1, 1, 1}); });
+  message_of("ERR_INVALID_ARGUMENT", [&] { write(0, {1, 8}); });
+  message_of("ERR_INVALID_ARGUMENT", [&] { write(0, {-1}); });
+  EXPECT_EQ(data.input_tokens[0], 0);
+  InputData& more = data.more_inputs.emplace_back();
+  more.features = 2;
+  more.input_floats.assign(6, 0.0f);
+  more.input_offset = {0, 1, 2};
+  data.write_floats(1, 1, {1, 2, 3});
+  EXPECT_EQ(more.input_floats, (FloatStorage{0, 0, 1, 2, 3, 0}));
+  message_of("ERR_SHAPE_MISMATCH", [&] { data.write_floats(1, 2, {1, 2, 3}); });
+}
+
 TEST(Dataset, RefusesWindowsOutsideTheStorage) {
   for (const int64_t offset : {int64_t{6}, int64_t{-1}, INT64_MAX}) {
     Dataset data = text_windows();
