@@ -42,7 +42,14 @@ export interface RunOptions {
   threads: number;
   callbacks: CallbackList;
   context: RunContext;
+  /**
+   * Called before each step with its samples and its number, and awaited; may change the data. Steps
+   * are then made one at a time.
+   */
+  beforeStep: BeforeStep | undefined;
 }
+
+export type BeforeStep = (data: OpenData, samples: Int32Array, step: number) => Promise<void>;
 
 /** The sums of one step of a slice, by output. */
 function sumsOfStep(
@@ -115,12 +122,17 @@ export class FitRun {
 
   /** Trains on batches from number `from` of these on. */
   async #train(data: OpenData, batches: NativeBatches, from: number): Promise<void> {
-    const { carryState, divergence, signal, threads, training, callbacks, context } = this.#options;
+    const { carryState, divergence, signal, threads, training, callbacks, context, beforeStep } =
+      this.#options;
     const { position } = context;
     let at = batches.sizes.subarray(0, from).reduce((sum, size) => sum + size, 0);
     while (from < batches.sizes.length && !this.#core.stopRequested) {
-      const most = Math.min(this.#offer, callbacks.stepsUntilStop(training.steps));
+      const most = Math.min(
+        beforeStep === undefined ? this.#offer : 1,
+        callbacks.stepsUntilStop(training.steps),
+      );
       const part = nextBatches(batches, from, at, most);
+      if (beforeStep !== undefined) await beforeStep(data, part.samples, training.steps);
       const rates = this.#rates(part.sizes.length);
       const momenta = this.#momenta(part.sizes.length);
       const result = await this.#core.job(signal, (native, job) =>

@@ -4,6 +4,7 @@ import type { Callback } from './callbacks/callback';
 import { CallbackList } from './callbacks/callback-list';
 import { findCheckpoint } from './checkpoint/directory';
 import { checkIdentity, identityOf, restore } from './checkpoint/training-state';
+import type { Identity } from './checkpoint/training-state';
 import { isBatchStream, range } from './data/batches';
 import { openData, readSource, readValidation } from './data/source';
 import type { Source } from './data/source';
@@ -12,7 +13,7 @@ import { evaluateSamples, evaluateSource } from './evaluate';
 import type { PassOptions } from './evaluate';
 import { RunContext, startOfEpoch } from './fit-context';
 import { FitRun } from './fit-run';
-import type { BatchEvent } from './fit-run';
+import type { BatchEvent, BeforeStep } from './fit-run';
 import { splitIdentity, useSamples } from './fit-split';
 import type { LossByOutput, LossName, LossOptions } from './losses';
 import { validationName } from './metrics';
@@ -179,6 +180,13 @@ const schema = {
 
 type Options = ReturnType<typeof parseOptions<typeof schema>>;
 
+/** What a model that is trained in a way of its own adds to a run over arrays. */
+export interface FitHooks {
+  beforeStep: BeforeStep;
+  /** What of it has to be the same when a run goes on. */
+  identity: Identity;
+}
+
 /** Makes the core's trainer, or goes on with the last one when the optimiser is the same. */
 function configure(core: ModelCore, loss: ModelLoss, given: unknown): Training {
   const before = core.training;
@@ -227,6 +235,7 @@ async function run(
   loss: ModelLoss,
   scoring: Scoring,
   options: Options,
+  hooks: FitHooks | undefined,
 ): Promise<History> {
   const { signal, epochs, initialEpoch, resume } = options;
   const threads = core.threads(options.threads);
@@ -244,6 +253,7 @@ async function run(
       data: source.kind,
       ...splitIdentity(split, seed),
       metrics: scoring.identity,
+      ...hooks?.identity,
     };
     if (checkpoint !== undefined) {
       checkIdentity(checkpoint.file, identity, checkpoint.path);
@@ -278,6 +288,7 @@ async function run(
       threads,
       callbacks,
       context,
+      beforeStep: hooks?.beforeStep,
     });
     const pass: PassOptions = {
       loss,
@@ -340,6 +351,7 @@ export async function fit(
   core: ModelCore,
   model: Model,
   args: readonly unknown[],
+  hooks?: FitHooks,
 ): Promise<History> {
   const [x, second] = args;
   const bare = isBatchStream(x) || readSource.takesNoTargets(x);
@@ -377,6 +389,6 @@ export async function fit(
   options.signal?.throwIfAborted();
   return core.exclusive('fit()', () => {
     core.stopRequested = false;
-    return run(core, model, source, validation, loss, scoring, options);
+    return run(core, model, source, validation, loss, scoring, options, hooks);
   });
 }

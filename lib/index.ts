@@ -8,6 +8,20 @@ export { Session } from './session';
 export type { SessionOptions, StepInput } from './session';
 export { defineCell } from './cells';
 export type { Cell, CellOptions, CellStepInput, Expression, Operand, Operations } from './cells';
+export { EncoderDecoder, encoderDecoder, loadEncoderDecoder } from './seq2seq';
+export type {
+  DecodeOptions,
+  EncoderDecoderEvaluateOptions,
+  EncoderDecoderFitOptions,
+  EncoderDecoderOptions,
+  EncoderDecoderScores,
+  Guess,
+  Hypothesis,
+  SourceTokens,
+  TargetTokens,
+  TeacherForcing,
+  TokenSequence,
+} from './seq2seq';
 export { OstinatoError } from './errors';
 export type { ErrorCode } from './errors';
 export { getThreads, info, setThreads } from './runtime';
@@ -19,6 +33,7 @@ export * as layers from './layers';
 export * as metrics from './measures';
 export * as optimizers from './optimizers';
 export * as schedules from './schedules';
+export * as teacherForcing from './seq2seq/teacher-forcing';
 export * as safetensors from './safetensors';
 export * as text from './text';
 

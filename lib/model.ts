@@ -66,6 +66,11 @@ export class Model implements Disposable {
     this.metadata = metadata;
   }
 
+  /** @internal What the parts of the library share of a model. */
+  static coreOf(model: Model): ModelCore {
+    return model.#core;
+  }
+
   /** The layers with their names and output shapes. */
   get layers(): readonly { name: string; layer: Layer; output: ValueShape }[] {
     return this.#core.plan.layers.map((layer) => ({ ...layer }));

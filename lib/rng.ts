@@ -48,21 +48,25 @@ export function philox(
 export class RandomSequence {
   readonly #key: readonly [number, number];
   readonly #stream: number;
+  readonly #purpose: number;
   #index = 0;
 
   /**
    * @param seed an integer from 0 to 2^53 - 1
    * @param stream tells apart sequences under one seed, an integer from 0 to 2^32 - 1
+   * @param purpose tells apart what numbers the streams, likewise
    */
-  constructor(seed: number, stream = 0) {
+  constructor(seed: number, stream = 0, purpose = 0) {
     this.#key = [seed >>> 0, Math.floor(seed / 0x100000000) >>> 0];
     this.#stream = stream >>> 0;
+    this.#purpose = purpose >>> 0;
   }
 
   /** The next number in [0, 1), with 53 random bits. */
   next(): number {
     const index = this.#index++;
-    const counter = [index >>> 0, Math.floor(index / 0x100000000) >>> 0, this.#stream, 0] as const;
+    const high32 = Math.floor(index / 0x100000000) >>> 0;
+    const counter = [index >>> 0, high32, this.#stream, this.#purpose] as const;
     const [high, low] = philox(counter, this.#key);
     return ((high >>> 5) * 0x4000000 + (low >>> 6)) / 0x20000000000000;
   }

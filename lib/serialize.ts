@@ -5,7 +5,7 @@ import { makeGraphPlan } from './graph';
 import type { Tensors } from './graph';
 import { fromConfig as layerFromConfig } from './layers';
 import type { Layer, LayerConfig } from './layers';
-import type { ModelCore, Plan } from './model-core';
+import type { Boundaries, ModelCore, Plan } from './model-core';
 import { makePlan } from './plan';
 import { version } from './runtime';
 import * as safetensors from './safetensors';
@@ -13,7 +13,7 @@ import type { Header } from './safetensors';
 import type { TimeAxis } from './shapes';
 import { input } from './symbolic';
 import type { InputOptions } from './symbolic';
-import { isRecord } from './validate';
+import { MAX_DIMENSION, integer, isRecord, parseOptions } from './validate';
 import { checkNameMap, getWeights, matchTensors } from './weights';
 import type { LoadReport } from './weights';
 
@@ -36,10 +36,12 @@ export interface ModelConfig extends Partial<GraphConfig> {
   format: number;
   seed: number;
   layers: LayerConfig[];
+  /** Of an encoder–decoder. */
+  boundaries?: Boundaries;
 }
 
 /** The layers with their names, the seed, and the graph if there is one. */
-export function configOf({ kind, seed, layers, ...graph }: Plan): ModelConfig {
+export function configOf({ kind, seed, layers, boundaries, ...graph }: Plan): ModelConfig {
   const named = graph.inputs.some(({ shape }) => shape.axis !== undefined);
   const config = {
     format: kind === 'graph' ? (named ? 3 : 2) : 1,
@@ -52,7 +54,15 @@ export function configOf({ kind, seed, layers, ...graph }: Plan): ModelConfig {
     inputs: graph.inputs.map(({ name, shape }) => ({ name, ...shape })),
     nodes: graph.nodes.map(({ layer, inputs }) => ({ layer, inputs: [...inputs] })),
     outputs: graph.outputs.map(({ name, value }) => ({ name, value })),
+    ...(boundaries === undefined ? {} : { boundaries: { ...boundaries } }),
   };
+}
+
+/** What a configuration says of an encoder–decoder's tokens. */
+function boundariesOf({ boundaries }: Record<string, unknown>): Boundaries | undefined {
+  if (boundaries === undefined) return undefined;
+  const token = integer(0, MAX_DIMENSION - 1);
+  return parseOptions('config.boundaries', boundaries, { startToken: token, endToken: token });
 }
 
 function item<T>(list: readonly T[], index: unknown, label: string): T {
@@ -90,7 +100,8 @@ function graphPlanOf(
     String(name),
     item(values, value, `config.outputs[${i}].value`),
   ]);
-  return makeGraphPlan(inputs, Object.fromEntries(outputs) as Tensors, seed);
+  const plan = makeGraphPlan(inputs, Object.fromEntries(outputs) as Tensors, seed);
+  return { ...plan, boundaries: boundariesOf(config) };
 }
 
 /**

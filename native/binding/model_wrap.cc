@@ -151,8 +151,8 @@ std::unique_ptr<ModelWrap> ModelWrap::create(const Call& call) {
     state = std::make_shared<ModelState>(std::make_shared<Network>(config, active_kernels()));
   } else {
     const ModelState& base = *unwrap<ModelWrap>(call.env, call.arguments[1]).state();
-    state = std::make_shared<ModelState>(std::make_shared<Network>(config, base.network),
-                                         base.uses);
+    state =
+        std::make_shared<ModelState>(std::make_shared<Network>(config, base.network), base.uses);
   }
   state->vocabularies = vocabularies(*state->network);
   return std::unique_ptr<ModelWrap>(new ModelWrap(call.env, std::move(state)));

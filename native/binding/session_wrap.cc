@@ -207,7 +207,8 @@ SessionState& SessionWrap::idle() const {
 
 SessionState& SessionWrap::ready() const {
   SessionState& state = idle();
-  if (state.model->uses->writers > 0) throw Error("ERR_BUSY", "The model is busy: it is being trained");
+  if (state.model->uses->writers > 0)
+    throw Error("ERR_BUSY", "The model is busy: it is being trained");
   return state;
 }
 

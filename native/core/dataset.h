@@ -75,8 +75,8 @@ struct Dataset : InputData, TargetData {
     return shape.axis.length_of(lengths == 0 ? first : more_lengths[lengths - 1].steps);
   }
   // Overwrites rows of an input's storage, from the first row of a sample on. Throws
-  // ERR_SHAPE_MISMATCH beyond its end and for tokens that targets are read from, ERR_INVALID_ARGUMENT for tokens outside [0, vocabulary);
-  // nothing is changed then.
+  // ERR_SHAPE_MISMATCH beyond its end and for tokens that targets are read from,
+  // ERR_INVALID_ARGUMENT for tokens outside [0, vocabulary); nothing is changed then.
   void write_tokens(size_t input, int64_t sample, const std::vector<int32_t>& values,
                     int64_t vocabulary);
   void write_floats(size_t input, int64_t sample, const std::vector<float>& values);

@@ -33,8 +33,7 @@ Network::Network(const NetworkConfig& config, const Kernels& kernels)
 Network::Network(const NetworkConfig& config, std::shared_ptr<Network> base)
     : Network(config, base->kernels(), base) {}
 
-Network::Network(const NetworkConfig& config, const Kernels& kernels,
-                 std::shared_ptr<Network> base)
+Network::Network(const NetworkConfig& config, const Kernels& kernels, std::shared_ptr<Network> base)
     : base_(std::move(base)),
       kernels_(kernels),
       seed_(config.seed),

@@ -21,6 +21,7 @@ import attention
 import ctc
 import curves
 import defined
+import encoder_decoder
 import graph
 import layers
 import losses
@@ -36,8 +37,8 @@ LIMIT = 6 * 1024 * 1024
 
 
 def build_all() -> list[Case]:
-    parts = (recurrent, defined, layers, more_layers, graph, attention, losses, ctc, optimizers, schedules,
-             curves, state_dict)
+    parts = (recurrent, defined, layers, more_layers, graph, attention, encoder_decoder, losses, ctc,
+             optimizers, schedules, curves, state_dict)
     return [case for part in parts for case in part.build()]
 
 

@@ -58,6 +58,14 @@ describe('examples', () => {
     expect(Number(error)).toBeLessThan(0.02);
   });
 
+  it('dates.mjs learns to write most dates that it has not seen', async () => {
+    const printed = await example('dates.mjs', '--epochs', '6', '--samples', '3000');
+    expect(printed).toMatch(/March 3, 2021 +\d{4}-/);
+    const [, whole, characters] = /dates: whole_dates=([\d.]+) characters=([\d.]+)/.exec(printed)!;
+    expect(Number(whole)).toBeGreaterThan(0.5);
+    expect(Number(characters)).toBeGreaterThan(0.9);
+  });
+
   it('syllables.mjs learns more than the most common count', async () => {
     const printed = await example('syllables.mjs', '--epochs', '2', '--words', '10000');
     const [, accuracy] = /syllables: accuracy=([\d.]+)/.exec(printed)!;

@@ -9,6 +9,7 @@ import { attention } from './checks/attention';
 import { ctc } from './checks/ctc';
 import { curve } from './checks/curves';
 import { definedCell } from './checks/defined-cell';
+import { encoderDecoderModel } from './checks/encoder-decoder';
 import { graph } from './checks/graph';
 import { dense, embedding, layerNorm } from './checks/layers';
 import { loss } from './checks/losses';
@@ -42,6 +43,7 @@ const CHECKS: Record<string, Check> = {
   curve,
   graph,
   attention,
+  encoderDecoder: encoderDecoderModel,
   stateDict,
   stateDictRun,
 };

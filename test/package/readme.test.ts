@@ -139,8 +139,8 @@ describe('the programs in the README', () => {
   );
 
   test('there is a program for each subject, and most of them promise an output', () => {
-    expect(programs).toHaveLength(7);
-    expect(programs.filter((code) => /console\.log\(.*\/\/ /.test(code))).toHaveLength(5);
+    expect(programs).toHaveLength(8);
+    expect(programs.filter((code) => /console\.log\(.*\/\/ /.test(code))).toHaveLength(6);
   });
 });
 

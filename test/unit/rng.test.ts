@@ -20,13 +20,15 @@ test('Philox4x32-10 gives the published known answers', () => {
   ).toEqual(['d16cfe09', '94fdcceb', '5001e420', '24126ea1']);
 });
 
-test('sequences depend on seed and stream only', () => {
-  const take = (seed: number, stream: number) => {
-    const sequence = new RandomSequence(seed, stream);
+test('sequences depend on seed, stream and purpose only', () => {
+  const take = (seed: number, stream: number, purpose?: number) => {
+    const sequence = new RandomSequence(seed, stream, purpose);
     return Array.from({ length: 5 }, () => sequence.next());
   };
   expect(take(1, 0)).toEqual(take(1, 0));
+  expect(take(1, 0)).toEqual(take(1, 0, 0));
   expect(take(1, 0)).not.toEqual(take(1, 1));
+  expect(take(1, 0)).not.toEqual(take(1, 0, 1));
   expect(take(1, 0)).not.toEqual(take(1 + 2 ** 40, 0));
 });
 
