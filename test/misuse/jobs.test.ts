@@ -65,7 +65,9 @@ test('a process stays while a job is pending and ends by itself after the last o
 test('a process that has cancelled all its jobs ends by itself', async () => {
   const { stdout } = await script(`
     const model = make();
-    const ended = [1, 2, 3].map(() => model.predict(x).catch(({ code }) => code));
+    const long = { data: new Float32Array(4096 * 20 * 4), shape: [4096, 20, 4] };
+    const first = model.predict(long, { batchSize: 1 });
+    const ended = [first, model.predict(x), model.predict(x)].map((job) => job.catch(({ code }) => code));
     model.dispose();
     Promise.all(ended).then((codes) => console.log(codes.slice(1).join()));
   `);
