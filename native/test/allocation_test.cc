@@ -216,19 +216,22 @@ TEST(Allocations, NoneInSteadyStateTrainingWithCheckpoints) {
   }
 }
 
-// Two texts of different lengths, read by one recurrence, and an answer of four steps.
+// Two texts of different lengths, read by one recurrence; what is read of the first looks at pairs
+// of the second's characters; an answer of four steps.
 TEST(Allocations, NoneWithSeveralTimeAxes) {
   NetworkConfig config;
   config.inputs = {{1, true, true}, {1, true, true, {1, 0}}};
   config.layers = {layer("embedding", {{"inputDim", double{kVocabulary}}, {"units", 10.0}}),
                    layer("lstm", {{"units", 16.0}}),
-                   layer("add", {}),
+                   layer("maxPooling1d", {}),
+                   layer("attention", {{"score", "additive"}, {"units", 12.0}}),
+                   layer("concat", {}),
                    layer("repeatVector", {{"n", 8.0}}),
-                   layer("reshape", {{"steps", 4.0}, {"features", 32.0}}),
+                   layer("reshape", {{"steps", 4.0}, {"features", 84.0}}),
                    layer("dense", {{"units", double{kVocabulary}}})};
-  config.nodes = {{0, {0}},    {0, {1}}, {1, {2}}, {1, {3}},
-                  {2, {4, 5}}, {3, {6}}, {4, {7}}, {5, {8}}};
-  config.outputs = {9};
+  config.nodes = {{0, {0}},    {0, {1}},       {1, {2}}, {1, {3}}, {2, {3}},
+                  {3, {4, 6}}, {4, {4, 5, 7}}, {5, {8}}, {6, {9}}, {7, {10}}};
+  config.outputs = {11};
   Dataset full = language_data(16, 12);
   full.more_inputs = {full};
   full.more_lengths = {{full.length, 12}};
