@@ -66,7 +66,7 @@ test('a process that has cancelled all its jobs ends by itself', async () => {
   const { stdout } = await script(`
     const model = make();
     const long = { data: new Float32Array(4096 * 20 * 4), shape: [4096, 20, 4] };
-    const first = model.predict(long, { batchSize: 1 });
+    const first = model.predict(long, { batchSize: 4096 });
     const ended = [first, model.predict(x), model.predict(x)].map((job) => job.catch(({ code }) => code));
     model.dispose();
     Promise.all(ended).then((codes) => console.log(codes.slice(1).join()));
