@@ -175,9 +175,10 @@ describe('abort', () => {
       await sleep(200); // by now slices of 50 ms follow each other
       using waiting = regressionModel();
       const second = new AbortController();
-      const prediction = rejectionOf(() =>
-        waiting.predict([[[1, 2, 3]]], { signal: second.signal }),
-      );
+      // So long that it is not done before the next line, should it not have to wait.
+      const long = { data: new Float32Array(4096 * 50 * 3), shape: [4096, 50, 3] };
+      const options = { signal: second.signal, batchSize: 4096 };
+      const prediction = rejectionOf(() => waiting.predict(long, options));
       second.abort('now');
       expect(await prediction).toBe('now');
     } finally {
