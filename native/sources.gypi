@@ -74,6 +74,7 @@
       "native/binding/dataset_wrap.cc",
       "native/binding/engine_thread.cc",
       "native/binding/job_queue.cc",
+      "native/binding/model_args.cc",
       "native/binding/model_config.cc",
       "native/binding/model_jobs.cc",
       "native/binding/model_wrap.cc",

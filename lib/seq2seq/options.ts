@@ -1,6 +1,7 @@
 /** What an encoder–decoder is made of, and how its token sequences are read. */
 import { kindOf, wrongKind, wrongValue } from '../errors';
 import type { AttentionScore, MergeMode } from '../layers';
+import { recurrentSchema } from '../layers/recurrent';
 import {
   MAX_DIMENSION,
   checkInteger,
@@ -71,7 +72,6 @@ export type ReadOptions = Required<Omit<EncoderDecoderOptions, 'source' | 'targe
   target: Required<TargetTokens>;
 };
 
-const MERGE_MODES = ['concat', 'sum', 'mul', 'ave'] as const;
 const SCORES = ['additive', 'dot', 'general'] as const;
 
 const side = { vocab: integer(1, MAX_DIMENSION), embedding: optional(integer(1, MAX_DIMENSION)) };
@@ -89,11 +89,7 @@ const schema = {
   units: integer(1, MAX_DIMENSION),
   cell: oneOf(['lstm', 'gru', 'simpleRnn'] as const, 'lstm'),
   layers: integer(1, 64, 1),
-  bidirectional: custom<boolean | MergeMode>((value, label) => {
-    if (typeof value === 'boolean') return value;
-    if (typeof value !== 'string') throw wrongKind('true, false or a merge mode', label, value);
-    return checkOneOf(value, label, MERGE_MODES);
-  }, false),
+  bidirectional: recurrentSchema.bidirectional,
   attention: custom<AttentionScore | false>((value, label) => {
     if (value === false) return value;
     if (typeof value !== 'string') throw wrongKind('false or a score', label, value);

@@ -91,18 +91,24 @@ Value AttentionRun::forward_from(const Pass& pass, const ParamTable& params,
   return {output_, nullptr, output_.rows};
 }
 
+AdditiveScoresArgs AttentionRun::additive_args(const ParamTable& params, const Operands& rows,
+                                               const Sample& sample, int64_t query) const {
+  AdditiveScoresArgs args{};
+  args.sequence = with_ld(sample.keys, rows.keys.ld);
+  args.cols = rows.keys.cols;
+  args.query = rows.queries.row(query);
+  args.keys = rows.keys.data;
+  args.score = params.value(layer_.weight_score_);
+  return args;
+}
+
 void AttentionRun::attend(const Pass& pass, const ParamTable& params, const Operands& rows,
                           const Sample& sample) const {
   for (int64_t i = 0; i < sample.queries; ++i) {
     const int64_t row = query_row(pass, sample, i);
     float* const weights = weights_.row(row);
     if (additive()) {
-      AdditiveScoresArgs args{};
-      args.sequence = with_ld(sample.keys, rows.keys.ld);
-      args.cols = rows.keys.cols;
-      args.query = rows.queries.row(row);
-      args.keys = rows.keys.data;
-      args.score = params.value(layer_.weight_score_);
+      AdditiveScoresArgs args = additive_args(params, rows, sample, row);
       args.scores = weights;
       pass.kernels->additive_scores(args);
     } else {
@@ -194,12 +200,7 @@ void AttentionRun::attend_backward(const Pass& pass, const ParamTable& params, c
       kernels.activation_grad(args);
     }
     if (additive()) {
-      AdditiveScoresArgs args{};
-      args.sequence = with_ld(sample.keys, rows.keys.ld);
-      args.cols = rows.keys.cols;
-      args.query = rows.queries.row(row);
-      args.keys = rows.keys.data;
-      args.score = params.value(layer_.weight_score_);
+      AdditiveScoresArgs args = additive_args(params, rows, sample, row);
       args.dscores = dscores;
       args.dquery = rows.dqueries.row(row);
       args.dkeys = rows.dkeys.data;  // rows as far apart as those of the keys: both padded(units)

@@ -39,6 +39,9 @@ class AttentionRun : public LayerRun {
   void for_samples(const Pass& pass, int64_t multiply_adds, const Fn& fn) const;
   int64_t query_row(const Pass& pass, const Sample& sample, int64_t i) const;
   int64_t work(const Pass& pass) const;
+  // Of one query: what the scores are made of, without where they go.
+  AdditiveScoresArgs additive_args(const ParamTable& params, const Operands& rows,
+                                   const Sample& sample, int64_t query) const;
   void attend(const Pass& pass, const ParamTable& params, const Operands& rows,
               const Sample& sample) const;
   void clear_gradients(const Operands& rows, const Sample& sample) const;

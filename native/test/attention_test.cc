@@ -7,6 +7,7 @@
 #include "test/core_problem.h"
 #include "test/gradient_check.h"
 #include "test/guarded_rows.h"
+#include "test/random_input.h"
 
 namespace ostinato::test {
 namespace {
@@ -91,29 +92,14 @@ struct Problem {
   reference::Matrix dy;  // rows of the output, sample by sample
 };
 
-InputData rows_of(const std::vector<int32_t>& length, int64_t features,
-                  reference::RandomSource& random) {
-  InputData data;
-  data.features = features;
-  int64_t rows = 0;
-  for (const int32_t steps : length) {
-    data.input_offset.push_back(rows);
-    rows += steps;
-  }
-  for (const double value : random.vector(static_cast<size_t>(rows * features))) {
-    data.input_floats.push_back(static_cast<float>(value));
-  }
-  return data;
-}
-
 Problem make_problem(const Case& c, const Kernels& kernels) {
   reference::RandomSource random(2);
   Problem problem;
   const std::vector<int32_t> ones(4, 1), &queries = c.timed ? kQueries : ones;
   const int64_t value = c.values ? kValue : kKey;
-  static_cast<InputData&>(problem.data) = rows_of(queries, kQuery, random);
-  problem.data.more_inputs.push_back(rows_of(kKeys, kKey, random));
-  if (c.values) problem.data.more_inputs.push_back(rows_of(kKeys, kValue, random));
+  static_cast<InputData&>(problem.data) = random_input(kQuery, queries, random);
+  problem.data.more_inputs.push_back(random_input(kKey, kKeys, random));
+  if (c.values) problem.data.more_inputs.push_back(random_input(kValue, kKeys, random));
   problem.data.length = c.timed ? kQueries : kKeys;
   if (c.timed) problem.data.more_lengths = {{kKeys, 9}};
   const TimeAxis axis{c.timed ? 1u : 0u, 0};

@@ -4,6 +4,7 @@
 
 #include "core/predictor.h"
 #include "test/core_problem.h"
+#include "test/random_input.h"
 
 namespace ostinato::test {
 namespace {
@@ -15,22 +16,6 @@ const std::vector<int32_t> kFirst{2, 4, 1}, kSecond{3, 0, 5};
 
 ValueShape sequence(int64_t features, size_t axis = 0) {
   return {features, true, false, {axis, 0}};
-}
-
-// Random rows for sequences of those lengths.
-InputData random_input(int64_t features, const std::vector<int32_t>& length, uint64_t seed) {
-  reference::RandomSource random(seed);
-  InputData data;
-  data.features = features;
-  int64_t rows = 0;
-  for (const int32_t steps : length) {
-    data.input_offset.push_back(rows);
-    rows += steps;
-  }
-  for (const double value : random.vector(static_cast<size_t>(rows * features))) {
-    data.input_floats.push_back(static_cast<float>(value));
-  }
-  return data;
 }
 
 // The gradient of an output, which stands in the place of targets: `rows` a sample.

@@ -115,7 +115,7 @@ async function open(config: ConfigFile, dir: string): Promise<Opened> {
   return openText({ ...settled, dir }, dir, begun);
 }
 
-/** Ends a run for now when it has made so many epochs; what is saved goes on from there. */
+/** Pauses a run when it has made so many epochs; what is saved goes on from there. */
 class Pause implements Callback {
   /** Whether it got there. */
   reached = false;

@@ -1,5 +1,6 @@
 /** The layers that stand between recurrent ones. */
 import { layers, optimizers, sequential } from '../../../lib';
+import type { Model } from '../../../lib';
 import { expectAllClose, expectClose } from '../close';
 import type { Vector } from '../vectors';
 import { rowLayer } from './layers';
@@ -27,6 +28,19 @@ export async function highway(vector: Vector<{ activation: 'tanh' | 'gelu' }>): 
   await rowLayer(vector, layers.highway({ name: 'layer', activation }), parameters);
 }
 
+/** The output for ragged rows and the gradient of the input; what a layer has beside them is returned. */
+async function expectRagged(model: Model, vector: Pick<Vector, 'floats' | 'integers'>) {
+  const x = vector.floats('x');
+  const lengths = vector.integers('lengths').data;
+  const y = vector.floats('y');
+  expectClose(await model.predict(x, { lengths }), y, 'y');
+  const outputGradient = vector.floats('dy');
+  const result = await model.gradients(x, null, { lengths, outputGradient });
+  expectClose(result.output, y, 'y of gradients()');
+  expectClose(result.input, vector.floats('grad.x'), 'grad.x');
+  return { lengths, y, result };
+}
+
 /** The mean or the maximum over each row's own steps. */
 export async function pooling(vector: Vector<{ pooling: 'average' | 'max' }>): Promise<void> {
   const x = vector.floats('x');
@@ -36,13 +50,7 @@ export async function pooling(vector: Vector<{ pooling: 'average' | 'max' }>): P
       ? layers.globalMaxPooling1d(options)
       : layers.globalAveragePooling1d(options),
   ]);
-  const lengths = vector.integers('lengths').data;
-  const y = vector.floats('y');
-  expectClose(await model.predict(x, { lengths }), y, 'y');
-  const outputGradient = vector.floats('dy');
-  const result = await model.gradients(x, null, { lengths, outputGradient });
-  expectClose(result.output, y, 'y of gradients()');
-  expectClose(result.input, vector.floats('grad.x'), 'grad.x');
+  await expectRagged(model, vector);
 }
 
 /** Windows of each row's own steps. */
@@ -53,13 +61,7 @@ export async function pooling1d(
   const x = vector.floats('x');
   const make = kind === 'max' ? layers.maxPooling1d : layers.averagePooling1d;
   using model = sequential([make({ inputFeatures: x.shape[2]!, poolSize, strides })]);
-  const lengths = vector.integers('lengths').data;
-  const y = vector.floats('y');
-  expectClose(await model.predict(x, { lengths }), y, 'y');
-  const outputGradient = vector.floats('dy');
-  const result = await model.gradients(x, null, { lengths, outputGradient });
-  expectClose(result.output, y, 'y of gradients()');
-  expectClose(result.input, vector.floats('grad.x'), 'grad.x');
+  await expectRagged(model, vector);
 }
 
 interface ConvFields {
@@ -80,13 +82,7 @@ export async function conv1d(vector: Vector<ConvFields>): Promise<void> {
   ]);
   const parameters = ['weight', 'bias'];
   model.setWeights(Object.fromEntries(parameters.map((p) => [`conv.${p}`, vector.floats(p)])));
-  const lengths = vector.integers('lengths').data;
-  const y = vector.floats('y');
-  expectClose(await model.predict(x, { lengths }), y, 'y');
-  const outputGradient = vector.floats('dy');
-  const result = await model.gradients(x, null, { lengths, outputGradient });
-  expectClose(result.output, y, 'y of gradients()');
-  expectClose(result.input, vector.floats('grad.x'), 'grad.x');
+  const { lengths, y, result } = await expectRagged(model, vector);
   for (const p of parameters) {
     expectClose(result.parameters[`conv.${p}`], vector.floats(`grad.${p}`), `grad.${p}`);
   }
