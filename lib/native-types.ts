@@ -5,7 +5,7 @@
 /**
  * Options of a layer by their public names; nested values are never passed down. The type of a
  * recurrent layer is the name of its cell in the native table (`elman_tanh`, `elman_relu`, `lstm`,
- * `gru`, `gru_reset_before`; see `NativeInfo.cells`), so that a new cell needs no line in the core;
+ * `gru`, `gru_reset_before`, …; see `NativeInfo.cells`), so that a new cell needs no line in the core;
  * `unitBiasGate` is the gate whose input bias begins at 1 (the forget gate of an LSTM: 1), or -1.
  */
 export interface NativeLayerConfig {

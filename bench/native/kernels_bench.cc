@@ -112,7 +112,9 @@ struct Step {
         recurrent_gates(numbers(rows * gates_ld)),
         following(numbers(rows * gates_ld)),
         operand(numbers(rows * hp)),
-        dy(numbers(rows * hp)) {
+        dy(numbers(rows * hp)),
+        vectors(numbers(info.vectors * hp)),
+        products(static_cast<double>(rows) * info.gates * units * (info.elementwise ? 1 : units)) {
     for (int s = 0; s < info.states; ++s) {
       previous.push_back(numbers(rows * hp));
       next.push_back(numbers(rows * hp));
@@ -120,7 +122,8 @@ struct Step {
     }
   }
   int64_t hp, panels, gates_ld;
-  AlignedBuffer weights, bias, gates, recurrent_gates, following, operand, dy;
+  AlignedBuffer weights, bias, gates, recurrent_gates, following, operand, dy, vectors;
+  double products;  // multiply-adds
   std::vector<AlignedBuffer> previous, next, dstate;
 };
 
@@ -145,12 +148,13 @@ void cell_forward(State& state, const Kernels* kernels, int cell, bool training)
     args.next[s] = step.next[s].data();
   }
   args.previous_ld = args.next_ld = step.hp;
+  args.vectors = step.vectors.data();
+  args.cell_clip = 1;
   for (auto _ : state) {
     for (args.phase = 0; args.phase < info.phases; ++args.phase) kernels->cell_forward[cell](args);
     benchmark::ClobberMemory();
   }
-  const double products = static_cast<double>(rows) * info.gates * units * units;
-  count_products(state, products);
+  count_products(state, step.products);
   state.SetBytesProcessed(state.iterations() * info.gates * units * units *
                           static_cast<int64_t>(sizeof(float)));
 }
@@ -177,6 +181,8 @@ void cell_backward(State& state, const Kernels* kernels, int cell) {
     args.dstate[s] = step.dstate[s].data();
   }
   args.previous_ld = args.next_ld = args.dstate_ld = step.hp;
+  args.vectors = step.vectors.data();
+  args.cell_clip = 1;
   // The call overwrites what it reads, so gates and gradients begin anew each time: otherwise they
   // would fade into denormals.
   const AlignedBuffer gates = numbers(rows * step.gates_ld), dstate = numbers(rows * step.hp);
@@ -186,7 +192,7 @@ void cell_backward(State& state, const Kernels* kernels, int cell) {
     kernels->cell_backward[cell](args);
     benchmark::ClobberMemory();
   }
-  count_products(state, static_cast<double>(rows) * info.gates * units * units);
+  count_products(state, step.products);
 }
 
 void activation(State& state, const Kernels* kernels, ostinato::Activation kind) {

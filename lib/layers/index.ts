@@ -12,6 +12,7 @@ export { globalAveragePooling1d, globalMaxPooling1d } from './global-pooling';
 export { glu } from './glu';
 export { gru } from './gru';
 export { highway } from './highway';
+export { indRnn } from './ind-rnn';
 export { lastStep } from './last-step';
 export { layerNorm } from './layer-norm';
 export { lstm } from './lstm';
@@ -41,6 +42,7 @@ export type {
 export type { Glu, GluOptions } from './glu';
 export type { Gru, GruOptions } from './gru';
 export type { Highway, HighwayOptions } from './highway';
+export type { IndRnn, IndRnnOptions } from './ind-rnn';
 export type { LastStep, LastStepOptions } from './last-step';
 export type { LayerNorm, LayerNormOptions } from './layer-norm';
 export type { Lstm, LstmOptions } from './lstm';

@@ -1,5 +1,5 @@
 import { wrongKind } from '../errors';
-import { flag, optional, parseOptions } from '../validate';
+import { flag, number, optional, parseOptions } from '../validate';
 import { registerLayer } from './layer';
 import { RecurrentLayer, isChrono, recurrentSchema } from './recurrent';
 import type { RecurrentOptions, TimeGates } from './recurrent';
@@ -12,17 +12,43 @@ export interface LstmOptions extends RecurrentOptions {
    * `biasInitializer` of kind `chrono`, which sets that gate itself.
    */
   unitForgetBias?: boolean;
+  /**
+   * Gates also see the cell state, each unit its own (Gers and Schmidhuber 2000): i and f the one
+   * before the step, o the one after it. Adds the parameter `weight_ch_l{k}`, [3·units] in the
+   * order i, f, o, which begins with zeros, with `init: 'torch'` uniform in ±1/√units. With
+   * `coupledGates` [2·units], f, o. `weightDrop`, `recurrentRegularizer` and `recurrentConstraint`
+   * hold for it, too. Default false.
+   */
+  peephole?: boolean;
+  /**
+   * One gate for forgetting and writing, i = 1 - f (CIFG; Greff et al. 2017): three gates, f, g, o,
+   * and a quarter fewer weights. Default false.
+   */
+  coupledGates?: boolean;
+  /**
+   * Bound of the cell state: c is clamped to ±cellClip at each step, and gets no gradient where it
+   * was. 1e-30 … 1e30. Default: no bound.
+   */
+  cellClip?: number;
 }
 
-/** Indices in the order i, f, g, o. */
+/** Indices in the order i, f, g, o; the last one in f, g, o. */
 const INPUT_GATE = 0;
 const FORGET_GATE = 1;
+const COUPLED_FORGET_GATE = 0;
 
-const schema = { ...recurrentSchema, unitForgetBias: optional(flag(true)) };
+const schema = {
+  ...recurrentSchema,
+  unitForgetBias: optional(flag(true)),
+  peephole: flag(false),
+  coupledGates: flag(false),
+  cellClip: optional(number({ min: 1e-30, max: 1e30 })),
+};
 
 /**
  * Long short-term memory (Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al.
- * 2000): c = f c + i g, h = o tanh(c). Gates are stored in the order i, f, g, o.
+ * 2000): c = f c + i g, h = o tanh(c). Gates are stored in the order i, f, g, o; with
+ * `coupledGates` f, g, o.
  */
 export class Lstm extends RecurrentLayer {
   static readonly type = 'lstm';
@@ -44,6 +70,7 @@ export class Lstm extends RecurrentLayer {
   }
 
   protected override get timeGates(): TimeGates {
+    if (this.options['coupledGates'] === true) return { keep: COUPLED_FORGET_GATE };
     return { keep: FORGET_GATE, write: INPUT_GATE };
   }
 
@@ -51,9 +78,17 @@ export class Lstm extends RecurrentLayer {
     return ['h', 'c'];
   }
 
+  override get nativeType(): string {
+    const { peephole, coupledGates, cellClip } = this.options;
+    if (coupledGates === true) return peephole === true ? 'lstm_coupled_peephole' : 'lstm_coupled';
+    if (peephole === true) return 'lstm_peephole';
+    return cellClip === undefined ? 'lstm' : 'lstm_clipped';
+  }
+
   override nativeOptions(): ReturnType<RecurrentLayer['nativeOptions']> {
-    const { unitForgetBias, ...rest } = super.nativeOptions();
-    return unitForgetBias === true ? { ...rest, unitBiasGate: FORGET_GATE } : rest;
+    const { unitForgetBias, peephole: _peephole, coupledGates, ...rest } = super.nativeOptions();
+    const gate = coupledGates === true ? COUPLED_FORGET_GATE : FORGET_GATE;
+    return unitForgetBias === true ? { ...rest, unitBiasGate: gate } : rest;
   }
 }
 registerLayer(Lstm.type, (options) => new Lstm(options as unknown as LstmOptions));

@@ -52,6 +52,8 @@ void initialize(const Initializer& initializer, float* w, int64_t rows, int64_t 
     for (int64_t i = 0; i < std::min(rows, cols); ++i) w[i * cols + i] = static_cast<float>(scale);
   } else if (name == "uniform") {
     uniform(scale);
+  } else if (name == "unitUniform") {
+    random.fill_uniform(w, n, 0.0, 1.0);
   } else if (name == "normal") {
     normal(scale);
   } else if (name == "truncatedNormal") {

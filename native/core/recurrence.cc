@@ -55,7 +55,8 @@ void Recurrence::plan(Workspace& workspace, const Pass& pass, bool keep_outputs)
   plan_checkpoints(workspace, pass);
   gathered_ = {};
   if (!pass.gradients) return;
-  if (!pass.geometry->dense()) workspace.want(&gathered_, rows, units, Lifetime::kScratch);
+  if (!pass.geometry->dense() && !cell.elementwise)
+    workspace.want(&gathered_, rows, units, Lifetime::kScratch);
   workspace.want(&tn_scratch_, multiply_tn_scratch(*pass.kernels, pass.threads),
                  Lifetime::kScratch);
   const int64_t vectors = static_cast<int64_t>(weights_.vectors().size());
@@ -63,13 +64,14 @@ void Recurrence::plan(Workspace& workspace, const Pass& pass, bool keep_outputs)
   if (vectors > 0) {
     workspace.want_spread(&vector_gradients_, rows, vectors * padded(units), Lifetime::kScratch);
   }
+  if (cell.vectors > 0) workspace.want(&cell_vector_sums_, padded(units), Lifetime::kScratch);
 }
 
 // ---- the time loop --------------------------------------------------------------------------
 
 Recurrence::Split Recurrence::choose_split(const Pass& pass) const {
   const int64_t batch = pass.geometry->batch();
-  const int64_t weights = info(pass).gates * weights_.units() * weights_.units();
+  const int64_t weights = row_work(pass);
   const int threads = threads_for(block_.rows * weights, pass.threads);
   if (threads <= 1) return {};
   const int64_t needed = weights <= kResidentFloats ? kRowsPerThread : kRowsPerThreadLarge;
@@ -241,6 +243,8 @@ CellForwardArgs Recurrence::forward_args(const Pass& pass, int64_t t, int64_t fi
   }
   args.previous_ld = padded(weights_.units());
   args.next_ld = padded(weights_.units());
+  args.vectors = weights_.packed_cell_vectors();
+  args.cell_clip = weights_.cell_clip();
   args.tape = weights_.tape();
   args.params = weights_.packed_vectors();
   return args;
@@ -314,6 +318,8 @@ void Recurrence::backward_step(const Pass& pass, int64_t t, int phase, const Par
     args.previous_ld = padded(weights_.units());
     args.next_ld = padded(weights_.units());
     args.dstate_ld = padded(weights_.units());
+    args.vectors = weights_.packed_cell_vectors();
+    args.cell_clip = weights_.cell_clip();
     args.tape = weights_.tape();
     args.params = weights_.packed_vectors();
     if (vector_gradients_) {

@@ -59,6 +59,10 @@ class Recurrence {
   };
 
   const CellInfo& info(const Pass& pass) const { return weights_.info(*pass.kernels); }
+  // Recurrent multiply-adds of a row and step.
+  int64_t row_work(const Pass& pass) const {
+    return info(pass).gates * weights_.units() * (info(pass).elementwise ? 1 : weights_.units());
+  }
   Split choose_split(const Pass& pass) const;
   Split split_for(const Pass& pass) const;  // the choice, or what the pass's trial asks for
   Part part_of(const Pass& pass, const Split& split, const Member& member) const;
@@ -113,6 +117,8 @@ class Recurrence {
   TnProduct recurrent_product(const Pass& pass, const ParamTable& params);
   void vector_gradients(const Pass& pass, const ParamTable& params);
   void weight_gradients(const Pass& pass, const ParamTable& params, const Matrix& x);
+  // Of recurrent weights that are vectors: the block's share (recurrence_vectors.cc).
+  void cell_vector_gradients(const Pass& pass, const ParamTable& params);
 
   // ---- from segment to segment (recurrence_checkpoints.cc) ----
   void plan_checkpoints(Workspace& workspace, const Pass& pass);
@@ -149,6 +155,7 @@ class Recurrence {
   Matrix gathered_;                   // [S, H]: states before each step, of a ragged batch
   float* tn_scratch_ = nullptr;
   float* bias_sums_ = nullptr;
+  float* cell_vector_sums_ = nullptr;   // [Hp]
   Matrix dy_;                           // of the running backward
   const float* weight_rows_ = nullptr;  // … the recurrent weights in place, if it reads them there
 

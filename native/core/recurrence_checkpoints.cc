@@ -117,7 +117,7 @@ void Recurrence::recompute_gates(const Pass& pass, const Matrix& x) const {
     }
   };
   project_inputs(pass, x, segment_);
-  const int64_t work = segment_.rows * cell.gates * weights_.units() * weights_.units();
+  const int64_t work = segment_.rows * row_work(pass);
   parallel_for(threads_for(work, pass.threads), segment_.end - segment_.begin, steps_per_call,
                [&](int64_t begin, int64_t end) {
                  for (int64_t t = segment_.begin + begin; t < segment_.begin + end;) {

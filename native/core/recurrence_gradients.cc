@@ -84,8 +84,6 @@ void Recurrence::weight_gradients(const Pass& pass, const ParamTable& params, co
   const int32_t* map = weights_.gate_map().data();
   const int32_t* recurrent_map = two_phases ? weights_.phase_columns(0).data() : map;
   const TnProduct input{x, params.gradient(weights_.weight_ih()), weights_.inputs()};
-  const TnProduct recurrent = recurrent_product(pass, params);
-
   float* sums = weights_.use_bias() ? bias_sums_ : nullptr;
   const auto clear_sums = [&] {
     if (sums != nullptr) std::memset(sums, 0, bias_size * sizeof(float));
@@ -94,6 +92,14 @@ void Recurrence::weight_gradients(const Pass& pass, const ParamTable& params, co
     if (sums != nullptr) kernels.add(params.gradient(bias), sums, bias_size);
   };
   clear_sums();
+  if (info(pass).vectors > 0) cell_vector_gradients(pass, params);
+  if (info(pass).elementwise) {
+    multiply_tn(kernels, pass.threads, gates, {input}, map, true, sums, tn_scratch_);
+    add_sums(weights_.bias_ih());
+    add_sums(weights_.bias_hh());
+    return;
+  }
+  const TnProduct recurrent = recurrent_product(pass, params);
   if (!recurrent_gates_ && !two_phases) {
     multiply_tn(kernels, pass.threads, gates, {input, recurrent}, map, true, sums, tn_scratch_);
     add_sums(weights_.bias_ih());

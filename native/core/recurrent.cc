@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "core/checks.h"
 #include "core/dispatch.h"
@@ -59,6 +60,18 @@ RecurrentInit init_options(const LayerConfig& config, int gates) {
   return init;
 }
 
+float clip_option(const LayerConfig& config, const CellInfo& cell) {
+  const double clip = config.number("cellClip", 0.0);
+  if (config.options.count("cellClip") == 0) return std::numeric_limits<float>::infinity();
+  if (!cell.clips || !(static_cast<float>(clip) > 0.0f)) {
+    throw Error("ERR_INVALID_ARGUMENT", std::string("Expected ") +
+                                            (cell.clips ? "a positive number" : "nothing") +
+                                            " for \"cellClip\" of layer \"" + config.name + "\" (" +
+                                            cell.name + ") but received " + std::to_string(clip));
+  }
+  return static_cast<float>(clip);
+}
+
 }  // namespace
 
 bool is_recurrent(const std::string& type) { return find_cell(type) >= 0; }
@@ -83,7 +96,8 @@ Recurrent::Recurrent(const LayerConfig& config)
       activation_penalty_{
           range_option(config, "activationRegularization", 0.0, 0.0, INFINITY),
           range_option(config, "temporalActivationRegularization", 0.0, 0.0, INFINITY)},
-      checkpoint_every_(checkpoint_option(config)) {
+      checkpoint_every_(checkpoint_option(config)),
+      cell_clip_(clip_option(config, info())) {
   if (layers_ < 1 || layers_ > 64) {
     throw Error("ERR_INVALID_ARGUMENT", "Expected 1 to 64 for \"layers\" of layer \"" +
                                             config.name + "\" but received " +
@@ -112,7 +126,7 @@ ValueShape Recurrent::build_from(std::span<const ValueShape> inputs, ParamTable&
     const int64_t layer = slot / directions();
     const bool reverse = slot % directions() == 1;
     weights_.emplace_back(cell_, layer == 0 ? input.features : output_features(), units_, use_bias_,
-                          program_);
+                          cell_clip_, program_);
     weights_.back().declare(params, info(), config_.name + ".",
                             "_l" + std::to_string(layer) + (reverse ? "_reverse" : ""));
   }

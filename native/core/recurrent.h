@@ -24,12 +24,12 @@ bool is_recurrent(const std::string& type);
 // activationRegularization and temporalActivationRegularization (0; of the outputs of all steps, in
 // training: core/activation_penalty.h), variationalDropout (false: dropout with one mask for all
 // steps of a sequence), checkpointEvery (absent: never; "auto", or a number of steps: see
-// core/recurrence_segments.h); of "custom": cell (the text of
-// core/expression.h).
+// core/recurrence_segments.h), cellClip (absent: no bound; of cells that clip); of "custom": cell
+// (the text of core/expression.h).
 //
 // Parameters, PyTorch's: weight_ih_l{k}, weight_hh_l{k}, bias_ih_l{k}, bias_hh_l{k}, each with the
-// suffix _reverse for the second direction. States: the cell's, slot = layer * directions +
-// direction.
+// suffix _reverse for the second direction; for cells with peepholes also weight_ch_l{k}. States:
+// the cell's, slot = layer * directions + direction.
 //
 // Inputs: the sequence [B, T, I] and perhaps the initial states, all of them in the order of
 // `states()`, each [B, slots * features] with a sample's slots side by side. They take the place of
@@ -81,6 +81,7 @@ class Recurrent : public Layer {
   bool variational_dropout_;
   ActivationPenalty activation_penalty_;
   int64_t checkpoint_every_;
+  float cell_clip_;
   bool takes_states_ = false;  // its initial states are inputs
   RecurrentInit init_;
   std::vector<RecurrentWeights> weights_;  // [layers * directions]

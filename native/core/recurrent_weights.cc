@@ -62,8 +62,15 @@ void RecurrentWeights::declare(ParamTable& params, const CellInfo& info, const s
   const int64_t gates = info.gates;
   weight_ih_ =
       params.add(prefix + "weight_ih" + suffix, {gates * units_, inputs_}, ParamRole::kKernel);
-  weight_hh_ =
-      params.add(prefix + "weight_hh" + suffix, {gates * units_, units_}, ParamRole::kRecurrent);
+  std::vector<int64_t> recurrent{gates * units_, units_};
+  if (info.elementwise) recurrent = {units_};
+  weight_hh_ = params.add(prefix + "weight_hh" + suffix, recurrent, ParamRole::kRecurrent);
+  if (info.elementwise) {
+    cell_vectors_ = weight_hh_;
+  } else if (info.vectors > 0) {
+    cell_vectors_ =
+        params.add(prefix + "weight_ch" + suffix, {info.vectors * units_}, ParamRole::kRecurrent);
+  }
   for (size_t p = 0; program_ != nullptr && p < program_->params().size(); ++p) {
     vectors_.push_back(
         params.add(prefix + program_->params()[p].name + suffix, {units_}, ParamRole::kBias));
@@ -78,7 +85,16 @@ void RecurrentWeights::initialize(ParamTable& params, const CellInfo& info,
   const int64_t gates = info.gates;
   ostinato::initialize(init.kernel, params.value(weight_ih_), gates * units_, inputs_, units_,
                        RandomStream(seed, stream));
-  for (int64_t gate = 0; gate < gates; ++gate) {
+  if (info.elementwise) {
+    ostinato::initialize(init.recurrent, params.value(weight_hh_), units_, 1, units_,
+                         RandomStream(seed, stream + 1));
+  } else if (info.vectors > 0) {
+    // At first as without them, or as PyTorch would draw them.
+    const Initializer drawn{init.recurrent.name == "torch" ? "torch" : "zeros"};
+    ostinato::initialize(drawn, params.value(cell_vectors_), info.vectors * units_, 1, units_,
+                         RandomStream(seed, stream + kMaxGates + 4));
+  }
+  for (int64_t gate = 0; gate < (info.elementwise ? 0 : gates); ++gate) {
     ostinato::initialize(init.recurrent, params.value(weight_hh_) + gate * units_ * units_, units_,
                          units_, units_, RandomStream(seed, stream + 1 + gate));
   }
@@ -174,6 +190,17 @@ void RecurrentWeights::pack_biases(const ParamTable& params, const Kernels& kern
   }
 }
 
+void RecurrentWeights::pack_cell_vectors(const float* vectors, const Kernels& kernels) {
+  const int64_t count = info(kernels).vectors, width = kernels.width;
+  packed_cell_vectors_.reserve(count * padded(units_));
+  for (int64_t unit = 0; unit < padded(units_); ++unit) {
+    float* panel = packed_cell_vectors_.data() + unit / width * count * width + unit % width;
+    for (int64_t v = 0; v < count; ++v) {
+      panel[v * width] = unit < units_ ? vectors[v * units_ + unit] : 0.0f;
+    }
+  }
+}
+
 void RecurrentWeights::pack_vectors(const ParamTable& params) {
   const int64_t count = static_cast<int64_t>(vectors_.size()), ld = padded(units_);
   packed_vectors_.reserve(count * ld);
@@ -191,11 +218,15 @@ void RecurrentWeights::pack(const ParamTable& params, const Kernels& kernels, in
   const float* input = params.value(weight_ih_);
   input_forward_.pack(kernels, input, inputs_, true, inputs_, gate_map().size(), gate_map().data(),
                       -1, threads);
-  for (int phase = 0; phase < info(kernels).phases; ++phase) {
-    pack_recurrent_forward(params.value(weight_hh_), kernels, phase, threads);
+  const CellInfo& cell = info(kernels);
+  for (int phase = 0; phase < cell.phases; ++phase) {
+    if (!cell.elementwise) {
+      pack_recurrent_forward(params.value(weight_hh_), kernels, phase, threads);
+    }
     if (has_input_panels()) pack_input_panels(input, kernels, phase, threads);
   }
   if (use_bias_) pack_biases(params, kernels);
+  if (cell.vectors > 0) pack_cell_vectors(params.value(cell_vectors_), kernels);
   if (!vectors_.empty()) pack_vectors(params);
 }
 
@@ -217,8 +248,10 @@ void RecurrentWeights::pack_backward(const ParamTable& params, const Kernels& ke
                          inputs_, gate_map().data(), -1, threads);
     input_backward_version_ = version;
   }
-  if (recurrent_backward_version_ != version && !recurrent_in_place(geometry)) {
-    for (int phase = 0; phase < info(kernels).phases; ++phase) {
+  const CellInfo& cell = info(kernels);
+  if (recurrent_backward_version_ != version && !recurrent_in_place(geometry) &&
+      !cell.elementwise) {
+    for (int phase = 0; phase < cell.phases; ++phase) {
       pack_recurrent_backward(params.value(weight_hh_), kernels, phase, threads);
     }
     recurrent_backward_version_ = version;

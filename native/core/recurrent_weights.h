@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <string>
 #include <utility>
@@ -19,7 +20,7 @@ namespace ostinato {
 // How the initial values are drawn (core/init.h).
 struct RecurrentInit {
   Initializer kernel{"glorotUniform"};
-  Initializer recurrent{"orthogonal", 1.0};  // of each gate's block
+  Initializer recurrent{"orthogonal", 1.0};  // of each gate's block, or of a vector
   Initializer bias{"zeros"};
   int64_t unit_bias_gate = -1;  // this gate's input bias begins at 1
   // Chrono initialisation (Tallec & Ollivier, "Can recurrent neural networks warp time?", ICLR
@@ -48,15 +49,18 @@ class RecurrentWeights {
   // `cell` indexes the kernels' table of cells. `program`: of a cell that is not one of them, else
   // null.
   RecurrentWeights(int cell, int64_t inputs, int64_t units, bool use_bias,
+                   float cell_clip = std::numeric_limits<float>::infinity(),
                    std::shared_ptr<const CellProgram> program = nullptr)
       : cell_(cell),
         inputs_(inputs),
         units_(units),
         use_bias_(use_bias),
+        cell_clip_(cell_clip),
         program_(std::move(program)) {}
 
-  // Adds weight_ih, weight_hh, bias_ih, bias_hh, and the vectors of a cell that a user has defined,
-  // as "<prefix><name>_l<layer>[_reverse]".
+  // Adds weight_ih, weight_hh, weight_ch (peepholes), the vectors of a cell that a user has
+  // defined, bias_ih and bias_hh, as "<prefix><name>_l<layer>[_reverse]". weight_hh is [G H, H], of
+  // an elementwise cell [H].
   void declare(ParamTable& params, const CellInfo& info, const std::string& prefix,
                const std::string& suffix);
   void initialize(ParamTable& params, const CellInfo& info, const RecurrentInit& init,
@@ -81,8 +85,11 @@ class RecurrentWeights {
   int64_t inputs() const { return inputs_; }
   int64_t units() const { return units_; }
   bool use_bias() const { return use_bias_; }
+  float cell_clip() const { return cell_clip_; }
   int weight_ih() const { return weight_ih_; }
   int weight_hh() const { return weight_hh_; }
+  // The parameter of the cell's vectors (CellInfo::vectors), or -1.
+  int cell_vectors() const { return cell_vectors_; }
   int bias_ih() const { return bias_ih_; }
   int bias_hh() const { return bias_hh_; }
   const std::vector<int>& vectors() const { return vectors_; }  // of a cell that a user has defined
@@ -100,7 +107,10 @@ class RecurrentWeights {
   const float* recurrent_bias() const { return use_bias_ ? recurrent_bias_.data() : nullptr; }
   const float* recurrent_forward(int phase) const { return recurrent_forward_[phase].data(); }
   const float* recurrent_backward(int phase) const { return recurrent_backward_[phase].data(); }
-  const float* packed_vectors() const { return packed_vectors_.data(); }  // [vector][Hp]
+  // The cell's vectors [panel][vector][V].
+  const float* packed_cell_vectors() const { return packed_cell_vectors_.data(); }
+  // Those of a cell that a user has defined [vector][Hp].
+  const float* packed_vectors() const { return packed_vectors_.data(); }
   // Of the columns of packed vectors; -1 where a unit is padding.
   const std::vector<int32_t>& vector_columns() const { return vector_columns_; }
   const GateMap& gate_map() const { return gate_maps_.back(); }  // all gates
@@ -117,20 +127,22 @@ class RecurrentWeights {
   void pack_recurrent_forward(const float* weight, const Kernels& kernels, int phase, int threads);
   void pack_recurrent_backward(const float* weight, const Kernels& kernels, int phase, int threads);
   void pack_biases(const ParamTable& params, const Kernels& kernels);
+  void pack_cell_vectors(const float* vectors, const Kernels& kernels);
   void pack_vectors(const ParamTable& params);
 
   int cell_;
   int64_t inputs_, units_;
   bool use_bias_;
+  float cell_clip_;
   std::shared_ptr<const CellProgram> program_;
-  int weight_ih_ = -1, weight_hh_ = -1, bias_ih_ = -1, bias_hh_ = -1;
+  int weight_ih_ = -1, weight_hh_ = -1, cell_vectors_ = -1, bias_ih_ = -1, bias_hh_ = -1;
   std::vector<int> vectors_;
 
   std::vector<GateMap> gate_maps_;  // of each phase, then of all gates
   std::vector<int32_t> phase_columns_[kMaxPhases];
   PackedMatrix input_forward_, input_backward_;
   uint64_t input_backward_version_ = 0, recurrent_backward_version_ = 0;
-  AlignedBuffer input_bias_, recurrent_bias_, packed_vectors_;
+  AlignedBuffer input_bias_, recurrent_bias_, packed_cell_vectors_, packed_vectors_;
   std::vector<int32_t> vector_columns_;
   AlignedBuffer input_panels_[kMaxPhases];
   AlignedBuffer recurrent_forward_[kMaxPhases], recurrent_backward_[kMaxPhases];

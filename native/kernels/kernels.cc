@@ -11,7 +11,9 @@
 #include "kernels/cells/elman.h"
 #include "kernels/cells/gru.h"
 #include "kernels/cells/gru_reset_before.h"
+#include "kernels/cells/indrnn.h"
 #include "kernels/cells/lstm.h"
+#include "kernels/cells/lstm_variants.h"
 #include "kernels/columns_product.inl.h"
 #include "kernels/combine.inl.h"
 #include "kernels/dropout.inl.h"
@@ -71,6 +73,7 @@ const Kernels table = {
     .cells = kCells,
     .cell_forward = kCellForward,
     .cell_backward = kCellBackward,
+    .cell_vector_grad = cell_vector_grad,
     .activation = activation,
     .activation_grad = activation_grad,
     .combine = combine,

@@ -94,6 +94,15 @@ struct GemmTnArgs {
 inline constexpr int kMaxStates = 4;
 inline constexpr int kMaxGates = 8;
 inline constexpr int kMaxPhases = 2;
+inline constexpr int kMaxVectors = 3;
+
+// A recurrent weight that is a vector [H]: the cell's maths adds its product, unit by unit, with a
+// state from before or after the step to the pre-activation of a gate.
+struct CellVector {
+  int gate;
+  int state;
+  bool after;
+};
 
 // What the core must know of a cell; the cell's header states it (kernels/cells/<cell>.h).
 struct CellInfo {
@@ -111,6 +120,12 @@ struct CellInfo {
   uint32_t split_gates;
   // Width, in units, of the saved operand of the second phase (r * h for GRU reset-before), or 0.
   int operand;
+  // Recurrent weights that are vectors (an LSTM's peepholes): one parameter, [vectors * H].
+  int vectors = 0;
+  CellVector vector[kMaxVectors] = {};
+  // The vectors are all recurrent weights that there are (IndRNN): the time loop makes no product.
+  bool elementwise = false;
+  bool clips = false;  // reads `cell_clip`
 };
 
 // One time step, forward, of `rows` batch rows and the unit panels [panel_begin, panel_end).
@@ -139,6 +154,8 @@ struct CellForwardArgs {
   const float* previous[kMaxStates];  // states before the step, [rows, Hp]; all have state_ld
   float* next[kMaxStates];            // states after the step
   int64_t previous_ld, next_ld;
+  const float* vectors;  // [panel][vector][V], of cells that have them
+  float cell_clip;       // of cells that clip; infinity: not at all
   const CellTape* tape;  // of a cell that is not compiled in, else null
   const float* params;   // its learned vectors: [param][Hp]
 };
@@ -169,10 +186,25 @@ struct CellBackwardArgs {
   int64_t previous_ld, next_ld;
   float* dstate[kMaxStates];
   int64_t dstate_ld;
+  const float* vectors;  // as in CellForwardArgs
+  float cell_clip;
   const CellTape* tape;    // as in CellForwardArgs
   const float* params;     // [param][Hp]
   float* param_gradients;  // out: their gradients of each row, [rows, param][Hp]
   int64_t param_gradients_ld;
+};
+
+// The share of some rows in the gradient of one vector of a cell: sums[j] += gate[row, j] *
+// state[row, j], summed row by row, for the units j of the panels.
+struct CellVectorGradArgs {
+  int64_t rows;
+  int64_t panel_begin, panel_end;
+  const float* gate;  // the vector's gate in panel 0 of the gradients of the pre-activations
+  int64_t gate_ld;
+  int64_t gate_panel;  // floats from panel to panel: G * V
+  const float* state;
+  int64_t state_ld;
+  float* sums;  // [Hp]
 };
 
 // ---- elementwise and row-wise kernels -------------------------------------------------------
@@ -296,6 +328,7 @@ struct Kernels {
   // One for each cell, then those that run a tape.
   void (*const* cell_forward)(const CellForwardArgs&) noexcept;
   void (*const* cell_backward)(const CellBackwardArgs&) noexcept;
+  void (*cell_vector_grad)(const CellVectorGradArgs&) noexcept;
   void (*activation)(const ActivationArgs&) noexcept;
   void (*activation_grad)(const ActivationGradArgs&) noexcept;
   void (*combine)(const CombineArgs&) noexcept;

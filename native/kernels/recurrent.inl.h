@@ -115,13 +115,18 @@ OSTINATO_INLINE void forward_tile(const CellForwardArgs& args, int64_t row, int6
   const int64_t a_ld = kPhase == 0 ? args.previous_ld : args.operand_ld;
   const int64_t panel_floats = args.units * kCount * kV;
   const bool turns = row + R >= args.rows;  // the next tile is one of the next panels
-  accumulate_fetching<R, P, kCount, R * P>(
-      sum, a + row * a_ld, a_ld, args.units, args.weights + panel * panel_floats, panel_floats,
-      kCount * kV, [&](int i) {
-        const int64_t r = i / P, p = i % P;
-        fetch_forward<Cell>(args, row + r, panel + p, turns ? r : row + R + r,
-                            panel + p + (turns ? P : 0));
-      });
+  const auto fetch = [&](int i) {
+    const int64_t r = i / P, p = i % P;
+    fetch_forward<Cell>(args, row + r, panel + p, turns ? r : row + R + r,
+                        panel + p + (turns ? P : 0));
+  };
+  if constexpr (Cell::kInfo.elementwise) {
+    for (int i = 0; i < R * P; ++i) fetch(i);
+  } else {
+    accumulate_fetching<R, P, kCount, R * P>(sum, a + row * a_ld, a_ld, args.units,
+                                             args.weights + panel * panel_floats, panel_floats,
+                                             kCount * kV, fetch);
+  }
   // The maths is a loop, not R * P copies of it, so its sums come from memory.
   Vf sums[R][P * kCount];
 #pragma GCC unroll 8
@@ -147,6 +152,10 @@ OSTINATO_INLINE void forward_tile(const CellForwardArgs& args, int64_t row, int6
         lanes.previous[s] = args.previous[s] + (row + r) * args.previous_ld + unit;
         lanes.next[s] = args.next[s] + (row + r) * args.next_ld + unit;
       }
+      if constexpr (Cell::kInfo.vectors > 0) {
+        lanes.vectors = args.vectors + (panel + p) * Cell::kInfo.vectors * kV;
+      }
+      if constexpr (Cell::kInfo.clips) lanes.cell_clip = args.cell_clip;
       Cell::template forward<kPhase>(lanes, &sums[r][p * kCount]);
     }
   }
@@ -228,7 +237,9 @@ OSTINATO_INLINE void backward_tile(const CellBackwardArgs& args, int64_t row, in
   constexpr int64_t kSlots = Cell::kInfo.gates * kV;
   Vf sum[R][P] = {};
   const auto fetch = [&](int i) { fetch_backward<Cell>(args, row + i / P, panel + i % P); };
-  if constexpr (kPhase == 0) {
+  if constexpr (Cell::kInfo.elementwise) {
+    for (int i = 0; i < R * P; ++i) fetch(i);
+  } else if constexpr (kPhase == 0) {
     if (args.following != nullptr) {
       add_gate_product<Cell, 0, R, P>(sum, args, args.following, args.following_ld, row, panel,
                                       fetch);
@@ -273,6 +284,10 @@ OSTINATO_INLINE void backward_tile(const CellBackwardArgs& args, int64_t row, in
         lanes.next[s] = args.next[s] + (row + r) * args.next_ld + unit;
         lanes.dstate[s] = args.dstate[s] + (row + r) * args.dstate_ld + unit;
       }
+      if constexpr (Cell::kInfo.vectors > 0) {
+        lanes.vectors = args.vectors + (panel + p) * Cell::kInfo.vectors * kV;
+      }
+      if constexpr (Cell::kInfo.clips) lanes.cell_clip = args.cell_clip;
       Cell::template backward<kPhase>(lanes, d);
     }
   }
@@ -290,6 +305,18 @@ void cell_backward(const CellBackwardArgs& args) noexcept {
     if (args.phase == 1) return run.template operator()<1>();
   }
   run.template operator()<0>();
+}
+
+inline void cell_vector_grad(const CellVectorGradArgs& args) noexcept {
+  for (int64_t panel = args.panel_begin; panel < args.panel_end; ++panel) {
+    const float* gate = args.gate + panel * args.gate_panel;
+    const float* state = args.state + panel * kV;
+    Vf sum = load(args.sums + panel * kV);
+    for (int64_t row = 0; row < args.rows; ++row) {
+      sum = fma(load(gate + row * args.gate_ld), load(state + row * args.state_ld), sum);
+    }
+    store(args.sums + panel * kV, sum);
+  }
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <cstddef>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,9 @@ struct CellWeights {
   Matrix hh;       // [G*H, H]
   Vector bias_ih;  // [G*H]
   Vector bias_hh;  // [G*H]
+  Vector ch;       // peepholes, H values for each gate that has one
+  // Bound of the cell state, of cells that clip it; not a parameter.
+  double cell_clip = std::numeric_limits<double>::infinity();
 
   CellWeights() = default;
   CellWeights(size_t gates, size_t inputs, size_t units)
@@ -53,6 +57,9 @@ struct Cell {
   // it; the gradients of the parameters are added to `gradients`.
   StepGradients (*step_backward)(const CellWeights& weights, const Vector& x, const States& before,
                                  const States& d_after, CellWeights& gradients);
+
+  size_t peepholes = 0;      // gates that have one
+  bool elementwise = false;  // hh is a vector, [1, H]
 };
 
 inline double sigmoid(double a) { return 1.0 / (1.0 + std::exp(-a)); }

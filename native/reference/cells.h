@@ -8,7 +8,9 @@
 #include "reference/elman.h"
 #include "reference/gru.h"
 #include "reference/gru_reset_before.h"
+#include "reference/indrnn.h"
 #include "reference/lstm.h"
+#include "reference/lstm_variants.h"
 
 namespace ostinato::reference {
 
@@ -17,10 +19,19 @@ inline const std::vector<Cell>& all_cells() {
   return cells;
 }
 
+// Cells with options of their own, whose tests are in files of their own.
+inline const std::vector<Cell>& variant_cells() {
+  static const std::vector<Cell> cells{kLstmClipped,         kLstmPeephole, kLstmCoupled,
+                                       kLstmCoupledPeephole, kIndRnnTanh,   kIndRnnRelu};
+  return cells;
+}
+
 // Throws std::invalid_argument for an unknown name.
 inline const Cell& find_cell(const std::string& name) {
-  for (const Cell& cell : all_cells()) {
-    if (cell.name == name) return cell;
+  for (const std::vector<Cell>* cells : {&all_cells(), &variant_cells()}) {
+    for (const Cell& cell : *cells) {
+      if (cell.name == name) return cell;
+    }
   }
   throw std::invalid_argument("Expected the name of a cell for \"cell\" but received \"" + name +
                               "\" (string)");

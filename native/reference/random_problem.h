@@ -113,17 +113,37 @@ inline RecurrentGradients backward(const RecurrentProblem& problem) {
   return backward(problem.config, problem.params, problem.input, problem.upstream);
 }
 
-// How near the problem comes to a point where it has no derivative: the smallest |argument| of a
-// relu, infinity for smooth cells. Finite differences need it to be well above their step.
+// How near one step comes to a point where it has no derivative: the smallest |argument| of a relu
+// or distance of a cell state from its bound, infinity for smooth cells.
+inline double kink_distance(const std::string& cell, const DirectionRun& run, const Vector& x,
+                            const States& before) {
+  double distance = std::numeric_limits<double>::infinity();
+  const auto arguments = [&](const Vector& a) {
+    for (double value : a) distance = std::min(distance, std::abs(value));
+  };
+  if (cell == kElmanRelu.name) arguments(elman_preactivation(run.weights, x, before));
+  if (cell == kIndRnnRelu.name) arguments(indrnn_preactivation(run.weights, x, before));
+  if (std::isfinite(run.weights.cell_clip)) {
+    CellWeights unbounded = run.weights;
+    unbounded.cell_clip = std::numeric_limits<double>::infinity();
+    const States after = find_cell(cell).step(unbounded, x, before);
+    for (double c : after[1]) {
+      distance = std::min(distance, std::abs(std::abs(c) - run.weights.cell_clip));
+    }
+  }
+  return distance;
+}
+
+// … and how near any step of the problem does. Finite differences need it to be well above their
+// step.
 inline double kink_distance(const RecurrentProblem& problem) {
   double distance = std::numeric_limits<double>::infinity();
-  if (problem.config.cell != kElmanRelu.name) return distance;
   for (const LayerRun& layer : run_layers(problem.config, problem.params, problem.input)) {
     for (const DirectionRun& run : layer.directions) {
       for (size_t row = 0; row < run.x.size(); ++row) {
         for (size_t step = 0; step < run.x[row].size(); ++step) {
-          for (double a : elman_preactivation(run.weights, run.x[row][step], run.before[row][step]))
-            distance = std::min(distance, std::abs(a));
+          distance = std::min(distance, kink_distance(problem.config.cell, run, run.x[row][step],
+                                                      run.before[row][step]));
         }
       }
     }
@@ -140,7 +160,7 @@ inline RecurrentProblem draw(const RecurrentConfig& config, const RecurrentProbl
   problem.config = config;
   // Relu units die easily in small networks, and then have no gradient to look at: theirs get
   // weights that lean to the positive, by a half for a whole row, and inputs above zero.
-  const bool relu = config.cell == kElmanRelu.name;
+  const bool relu = config.cell == kElmanRelu.name || config.cell == kIndRnnRelu.name;
   const double bound = 1.0 / std::sqrt(static_cast<double>(config.units));
   for (const ParamShape& shape : param_shapes(config)) {
     const double lean = relu && shape.cols > 1 ? 0.5 / static_cast<double>(shape.cols) : 0.0;

@@ -30,12 +30,23 @@ struct LayerRun {
 
 // ---- parameters and states between their flat and their structured form ---------------------
 
+// Zeros in the shapes of a cell's parameters.
+inline CellWeights empty_weights(const Cell& cell, size_t inputs, size_t units) {
+  CellWeights weights(cell.gates, inputs, units);
+  if (cell.elementwise) weights.hh = Matrix(1, units);
+  weights.ch.assign(cell.peepholes * units, 0.0);
+  return weights;
+}
+
 inline CellWeights read_weights(const RecurrentConfig& config, const RecurrentParams& params,
                                 size_t layer, size_t direction) {
   const size_t inputs = layer == 0 ? config.inputs : config.features();
-  CellWeights weights(find_cell(config.cell).gates, inputs, config.units);
+  const Cell& cell = find_cell(config.cell);
+  CellWeights weights = empty_weights(cell, inputs, config.units);
+  weights.cell_clip = config.cell_clip;
   weights.ih.values() = params.at(param_name("weight_ih", layer, direction));
   weights.hh.values() = params.at(param_name("weight_hh", layer, direction));
+  if (cell.peepholes > 0) weights.ch = params.at(param_name("weight_ch", layer, direction));
   if (config.use_bias) {
     weights.bias_ih = params.at(param_name("bias_ih", layer, direction));
     weights.bias_hh = params.at(param_name("bias_hh", layer, direction));
@@ -47,6 +58,7 @@ inline void write_weights(const RecurrentConfig& config, const CellWeights& weig
                           size_t direction, RecurrentParams& params) {
   params[param_name("weight_ih", layer, direction)] = weights.ih.values();
   params[param_name("weight_hh", layer, direction)] = weights.hh.values();
+  if (!weights.ch.empty()) params[param_name("weight_ch", layer, direction)] = weights.ch;
   if (!config.use_bias) return;
   params[param_name("bias_ih", layer, direction)] = weights.bias_ih;
   params[param_name("bias_hh", layer, direction)] = weights.bias_hh;
@@ -270,7 +282,7 @@ inline RecurrentGradients backward(const RecurrentConfig& config, const Recurren
         d_states.push_back(
             read_states(config, upstream.final_states, input.batch, layer, direction, row));
       }
-      CellWeights d_weights(cell.gates, direction_run.weights.ih.cols(), config.units);
+      CellWeights d_weights = empty_weights(cell, direction_run.weights.ih.cols(), config.units);
       const Sequences d =
           run_direction_backward(cell, direction_run, d_directions[direction], d_states, d_weights);
       write_weights(config, d_weights, layer, direction, gradients.params);

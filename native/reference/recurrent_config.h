@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <limits>
 #include <map>
 #include <stdexcept>
 #include <string>
@@ -29,6 +30,7 @@ struct RecurrentConfig {
   bool go_backwards = false;
   bool use_bias = true;
   bool return_sequences = true;
+  double cell_clip = std::numeric_limits<double>::infinity();  // of cells that clip
 
   size_t directions() const { return bidirectional ? 2 : 1; }
   size_t features() const { return bidirectional && merge == Merge::kConcat ? 2 * units : units; }
@@ -65,13 +67,19 @@ inline std::string param_name(const std::string& kind, size_t layer, size_t dire
 
 // The parameters of a layer in PyTorch's order.
 inline std::vector<ParamShape> param_shapes(const RecurrentConfig& config) {
-  const size_t gate_rows = find_cell(config.cell).gates * config.units;
+  const Cell& cell = find_cell(config.cell);
+  const size_t gate_rows = cell.gates * config.units;
   std::vector<ParamShape> shapes;
   for (size_t layer = 0; layer < config.layers; ++layer) {
     const size_t inputs = layer == 0 ? config.inputs : config.features();
     for (size_t direction = 0; direction < config.directions(); ++direction) {
       shapes.push_back({param_name("weight_ih", layer, direction), gate_rows, inputs});
-      shapes.push_back({param_name("weight_hh", layer, direction), gate_rows, config.units});
+      shapes.push_back({param_name("weight_hh", layer, direction), gate_rows,
+                        cell.elementwise ? 1 : config.units});
+      if (cell.peepholes > 0) {
+        shapes.push_back(
+            {param_name("weight_ch", layer, direction), cell.peepholes * config.units, 1});
+      }
       if (!config.use_bias) continue;
       shapes.push_back({param_name("bias_ih", layer, direction), gate_rows, 1});
       shapes.push_back({param_name("bias_hh", layer, direction), gate_rows, 1});

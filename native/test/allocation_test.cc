@@ -138,7 +138,7 @@ TEST(Allocations, NoneWithAccumulationAveragesAndAScheduleFreeMethod) {
   }
 }
 
-TEST(Allocations, NoneInACellThatRunsATape) {
+TEST(Allocations, NoneInCellsThatRunATapeOrHaveVectors) {
   const Dataset data = language_data(16, 24);
   const std::vector<int32_t> samples = all_samples(data);
   const auto network = make_network(
@@ -146,6 +146,9 @@ TEST(Allocations, NoneInACellThatRunsATape) {
       {layer("embedding", {{"inputDim", double{kVocabulary}}, {"units", 10.0}}),
        layer("custom",
              {{"units", 64.0}, {"returnSequences", true}, {"cell", std::string(kEverythingText)}}),
+       layer("lstm_peephole", {{"units", 64.0}, {"returnSequences", true}, {"cellClip", 0.5}}),
+       layer("indrnn_tanh",
+             {{"units", 64.0}, {"returnSequences", true}, {"recurrentInitializer", "unitUniform"}}),
        layer("dense", {{"units", double{kVocabulary}}})});
   for (const int threads : kThreads) {
     Trainer trainer(network, language_loss(), OptimizerConfig{});

@@ -2,6 +2,7 @@
 // order and precision.
 #pragma once
 
+#include <cmath>
 #include <memory>
 #include <string>
 #include <utility>
@@ -35,6 +36,7 @@ inline LayerConfig layer_of(const reference::RecurrentConfig& config, const Opti
                      {"goBackwards", config.go_backwards},
                      {"useBias", config.use_bias},
                      {"returnSequences", config.return_sequences}};
+  if (std::isfinite(config.cell_clip)) options["cellClip"] = config.cell_clip;
   options.insert(more.begin(), more.end());
   // With the text of a cell it takes the place of the reference's.
   const std::string type = more.count("cell") > 0 ? "custom" : config.cell;

@@ -10,12 +10,16 @@ namespace {
 class WeightDrops : public EveryIsa {};
 OSTINATO_EVERY_ISA(WeightDrops);
 
-std::shared_ptr<Network> dropping_model(const Kernels& kernels, double rate, double units = 9) {
+std::shared_ptr<Network> dropping_model(const Kernels& kernels, double rate, double units = 9,
+                                        const char* cell = "lstm") {
   return make_network(
       kernels, {1, true, true},
       {layer("embedding", {{"inputDim", static_cast<double>(kVocabulary)}, {"units", 6.0}}),
-       layer("lstm",
-             {{"units", units}, {"layers", 2.0}, {"returnSequences", true}, {"weightDrop", rate}}),
+       layer(cell, {{"units", units},
+                    {"layers", 2.0},
+                    {"returnSequences", true},
+                    {"recurrentInitializer", "torch"},
+                    {"weightDrop", rate}}),
        layer("dense", {{"units", static_cast<double>(kVocabulary)}})},
       5);
 }
@@ -26,12 +30,13 @@ std::vector<float> values_of(const Network& network) {
 
 // What a step does is what one does at the masked weights, but for the masks of the gradients, and
 // that the update is of the weights themselves.
-TEST_P(WeightDrops, AStepIsOneAtTheMaskedWeights) {
+void expect_step_at_masked_weights(const Kernels& kernels, const char* cell) {
   const Dataset data = language_data(3, 6);
   const std::vector<int32_t> samples = all_samples(data);
   OptimizerConfig sgd;
   sgd.kind = OptimizerKind::kSgd;
-  const auto dropping = dropping_model(kernels(), 0.5), plain = dropping_model(kernels(), 0);
+  const auto dropping = dropping_model(kernels, 0.5, 9, cell);
+  const auto plain = dropping_model(kernels, 0, 9, cell);
   const std::vector<float> before = values_of(*dropping);
   // The masks, from the weights of all ones that a scope makes of them.
   std::vector<float> factors(before.size(), 1.0f);
@@ -39,7 +44,7 @@ TEST_P(WeightDrops, AStepIsOneAtTheMaskedWeights) {
     ParamTable& params = dropping->params();
     std::fill_n(params.values(), params.size(), 1.0f);
     WeightDrop drop(params);
-    const WeightDrop::Scope scope(drop, params, kernels(), dropping->seed(), 0, 1);
+    const WeightDrop::Scope scope(drop, params, kernels, dropping->seed(), 0, 1);
     factors.assign(params.values(), params.values() + params.size());
   }
   std::copy(before.begin(), before.end(), dropping->params().values());
@@ -67,6 +72,18 @@ TEST_P(WeightDrops, AStepIsOneAtTheMaskedWeights) {
       ASSERT_NEAR(after[i], before[i] + update, 2e-6) << entry.name;
       if (factors[i] == 0.0f) ASSERT_EQ(after[i], before[i]) << "a dropped weight has no gradient";
     }
+  }
+}
+
+TEST_P(WeightDrops, AStepIsOneAtTheMaskedWeights) {
+  expect_step_at_masked_weights(kernels(), "lstm");
+}
+
+// Recurrent weights that are vectors, alone and beside a matrix.
+TEST_P(WeightDrops, VectorsAreDroppedTheSameWay) {
+  for (const char* const cell : {"indrnn_tanh", "lstm_peephole"}) {
+    SCOPED_TRACE(cell);
+    expect_step_at_masked_weights(kernels(), cell);
   }
 }
 

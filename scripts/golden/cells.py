@@ -8,13 +8,16 @@ from typing import Callable
 
 import torch
 
-GATES = {"rnn_tanh": 1, "rnn_relu": 1, "lstm": 4, "gru": 3, "gru_reset_before": 3}
+GATES = {"rnn_tanh": 1, "rnn_relu": 1, "lstm": 4, "gru": 3, "gru_reset_before": 3,
+         "indrnn_tanh": 1, "indrnn_relu": 1, "lstm_clipped": 4, "lstm_peephole": 4,
+         "lstm_coupled": 3, "lstm_coupled_peephole": 3}
+PEEPHOLES = {"lstm_peephole": 3, "lstm_coupled_peephole": 2}
 
 States = tuple[torch.Tensor, ...]
 
 
 def state_names(cell: str) -> tuple[str, ...]:
-    return ("h", "c") if cell == "lstm" else ("h",)
+    return ("h", "c") if cell.startswith("lstm") else ("h",)
 
 
 def param_shapes(
@@ -28,7 +31,10 @@ def param_shapes(
     for layer in range(layers):
         for suffix in ("", "_reverse") if bidirectional else ("",):
             shapes[f"weight_ih_l{layer}{suffix}"] = (rows, inputs if layer == 0 else features)
-            shapes[f"weight_hh_l{layer}{suffix}"] = (rows, units)
+            shapes[f"weight_hh_l{layer}{suffix}"] = (
+                (units,) if cell.startswith("indrnn") else (rows, units))
+            if cell in PEEPHOLES:
+                shapes[f"weight_ch_l{layer}{suffix}"] = (PEEPHOLES[cell] * units,)
             if bias:
                 shapes[f"bias_ih_l{layer}{suffix}"] = (rows,)
                 shapes[f"bias_hh_l{layer}{suffix}"] = (rows,)
@@ -38,9 +44,12 @@ def param_shapes(
 class Weights:
     """The parameters of one layer and direction."""
 
-    def __init__(self, params: dict[str, torch.Tensor], suffix: str):
+    def __init__(self, params: dict[str, torch.Tensor], suffix: str,
+                 cell_clip: float | None = None):
         self.ih = params[f"weight_ih_{suffix}"]
         self.hh = params[f"weight_hh_{suffix}"]
+        self.ch = params.get(f"weight_ch_{suffix}")
+        self.cell_clip = cell_clip
         zero = self.ih.new_zeros(self.ih.shape[0])
         self.bias_ih = params.get(f"bias_ih_{suffix}", zero)
         self.bias_hh = params.get(f"bias_hh_{suffix}", zero)
@@ -54,8 +63,12 @@ class Weights:
 
 def step(cell: str, weights: Weights, x: torch.Tensor, states: States,
          observe: Callable[[torch.Tensor], None]) -> States:
-    """One step of B rows; `observe` sees the pre-activations of an Elman cell."""
+    """One step of B rows; `observe` sees how far values that have a corner are from it."""
     h = states[0]
+    if cell.startswith("indrnn"):
+        a = weights.of_input(x) + weights.hh * h + weights.bias_hh
+        observe(a)
+        return (torch.tanh(a) if cell == "indrnn_tanh" else torch.relu(a),)
     a, u = weights.of_input(x), weights.of_state(h)
     if cell in ("rnn_tanh", "rnn_relu"):
         observe(a + u)
@@ -64,6 +77,8 @@ def step(cell: str, weights: Weights, x: torch.Tensor, states: States,
         i, f, g, o = (a + u).chunk(4, dim=1)
         c = torch.sigmoid(f) * states[1] + torch.sigmoid(i) * torch.tanh(g)
         return torch.sigmoid(o) * torch.tanh(c), c
+    if cell.startswith("lstm"):
+        return lstm_variant(weights, a + u, states[1], observe)
     a_r, a_z, a_n = a.chunk(3, dim=1)
     u_r, u_z, u_n = u.chunk(3, dim=1)
     r, z = torch.sigmoid(a_r + u_r), torch.sigmoid(a_z + u_z)
@@ -72,6 +87,24 @@ def step(cell: str, weights: Weights, x: torch.Tensor, states: States,
     else:
         n = torch.tanh(a_n + weights.of_state(r * h).chunk(3, dim=1)[2])
     return ((1 - z) * n + z * h,)
+
+
+def lstm_variant(weights: Weights, a: torch.Tensor, c: torch.Tensor,
+                 observe: Callable[[torch.Tensor], None]) -> States:
+    """LSTM with peepholes, coupled gates and a bound, as far as the weights have them."""
+    units = c.shape[1]
+    gates = list(a.chunk(a.shape[1] // units, dim=1))
+    peepholes = [] if weights.ch is None else list(weights.ch.chunk(len(gates) - 1))
+    a_o, a_g = gates.pop(), gates.pop()
+    p_o = peepholes.pop() if peepholes else 0.0
+    seen = [torch.sigmoid(gate + p * c) for gate, p in zip(gates, peepholes or [0.0, 0.0])]
+    f = seen[-1]
+    i = seen[0] if len(seen) == 2 else 1 - f
+    c = f * c + i * torch.tanh(a_g)
+    if weights.cell_clip is not None:
+        observe(c.abs() - weights.cell_clip)
+        c = c.clamp(-weights.cell_clip, weights.cell_clip)
+    return torch.sigmoid(a_o + p_o * c) * torch.tanh(c), c
 
 
 def run_direction(cell: str, weights: Weights, x: torch.Tensor, lengths: torch.Tensor,
@@ -126,7 +159,8 @@ def run(description: dict, params: dict[str, torch.Tensor], x: torch.Tensor, len
     for layer in range(description["layers"]):
         outputs = []
         for direction in range(directions):
-            weights = Weights(params, f"l{layer}" + ("_reverse" if direction else ""))
+            weights = Weights(params, f"l{layer}" + ("_reverse" if direction else ""),
+                              description.get("cellClip"))
             slot = layer * directions + direction
             y, states = run_direction(cell, weights, value, lengths,
                                       tuple(state[slot] for state in initial), direction == 1,

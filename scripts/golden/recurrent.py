@@ -45,10 +45,25 @@ EXTRAS = [
     {"cell": "rnn_tanh", "returnSequences": False, "goBackwards": True, "lengths": "ragged"},
     {"cell": "gru_reset_before", "returnSequences": False, "bidirectional": True, "merge": "sum"},
 ]
+# Cells that torch.nn has not, or not with these options.
+VARIANTS = [
+    {"cell": "lstm_clipped", "cellClip": 0.375, "layers": 2, "bidirectional": True},
+    {"cell": "lstm_peephole"},
+    {"cell": "lstm_peephole", "cellClip": 0.375, "bidirectional": True, "lengths": "zero",
+     "units": 17},
+    {"cell": "lstm_coupled", "layers": 2, "lengths": "ragged"},
+    {"cell": "lstm_coupled_peephole", "cellClip": 0.375, "goBackwards": True, "lengths": "ragged"},
+    {"cell": "lstm_coupled_peephole", "bidirectional": True, "layers": 2,
+     "returnSequences": False},
+    {"cell": "indrnn_tanh", "lengths": "ragged", "useBias": False},
+    {"cell": "indrnn_relu", "layers": 3, "bidirectional": True, "lengths": "zero", "units": 17},
+    {"cell": "indrnn_relu", "returnSequences": False, "initialState": False},
+]
 EXTRA_DEFAULTS = {"bidirectional": False, "layers": 1, "lengths": "full", "useBias": True,
                   "initialState": True, "batch": 3, "steps": 6, "inputs": 4, "units": 9, **PLAIN}
 
-# The smallest distance from relu's corner that any pre-activation may have: an error of rounding
+# The smallest distance from a corner (relu's, or the bound of a cell state) that any value may
+# have: an error of rounding
 # must not change which side it is on.
 CORNER = 2e-5
 
@@ -152,7 +167,7 @@ def solve(description: dict, problem: dict[str, torch.Tensor], run, dtype=torch.
 
 
 def corner_distance(description: dict, problem: dict[str, torch.Tensor]) -> float:
-    """The smallest |pre-activation| but 0 of a relu cell, computed in double precision.
+    """The smallest distance but 0 that `cells.step` observes, computed in double precision.
 
     Exact zeros come from zeros alone (no bias, no state, an inactive layer below): they are zeros
     in any arithmetic, and relu's derivative there is 0.
@@ -169,6 +184,10 @@ def corner_distance(description: dict, problem: dict[str, torch.Tensor]) -> floa
     return smallest[0]
 
 
+def has_corner(description: dict) -> bool:
+    return description["cell"] in ("rnn_relu", "indrnn_relu") or "cellClip" in description
+
+
 def is_torch(description: dict) -> bool:
     plain = all(description[name] == value for name, value in PLAIN.items())
     return plain and description["cell"] in MODULES
@@ -179,10 +198,10 @@ def build_case(name: str, options: dict) -> Case:
     source = run_torch if is_torch(description) else cells.run
     for attempt in range(100):
         problem = draw_problem(description, Random(f"recurrent {name} {attempt}"))
-        if description["cell"] != "rnn_relu" or corner_distance(description, problem) > CORNER:
+        if not has_corner(description) or corner_distance(description, problem) > CORNER:
             break
     else:
-        raise ValueError(f"{name}: every draw comes too close to relu's corner")
+        raise ValueError(f"{name}: every draw comes too close to a corner")
     description["source"] = "torch.nn" if source is run_torch else "unrolled"
     return Case("recurrent", name, description, problem | solve(description, problem, source))
 
@@ -200,10 +219,11 @@ def short_name(options: dict) -> str:
         parts.append(str(options["merge"]))
     parts += ["backwards"] if options.get("goBackwards") else []
     parts += [] if options.get("returnSequences", True) else ["last"]
+    parts += ["bounded"] if "cellClip" in options else []
     return "-".join(parts)
 
 
 def build() -> list[Case]:
     rows = covering_rows(FACTORS, allowed, "recurrent pairs")
-    rows += [{**EXTRA_DEFAULTS, **extra} for extra in EXTRAS]
+    rows += [{**EXTRA_DEFAULTS, **extra} for extra in EXTRAS + VARIANTS]
     return [build_case(short_name(row), row) for row in rows]

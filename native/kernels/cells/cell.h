@@ -23,6 +23,8 @@ struct ForwardLanes {
   float* operand;          // two-phase cells
   const float* previous[kMaxStates];
   float* next[kMaxStates];
+  const float* vectors;  // vector v of the cell at `vectors + v * V`; set where there are any
+  float cell_clip;       // set where the cell clips
 };
 
 struct BackwardLanes {
@@ -32,6 +34,8 @@ struct BackwardLanes {
   const float* next[kMaxStates];
   float*
       dstate[kMaxStates];  // in: gradients of `next` past h; out: of `previous`, without products
+  const float* vectors;    // as forward
+  float cell_clip;
 };
 
 // x (1 - x): the derivative of a sigmoid from its value.

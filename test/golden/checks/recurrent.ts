@@ -5,7 +5,19 @@ import { expectAllClose, expectClose } from '../close';
 import type { Vector } from '../vectors';
 
 interface Fields {
-  cell: 'rnn_tanh' | 'rnn_relu' | 'lstm' | 'gru' | 'gru_reset_before';
+  cell:
+    | 'rnn_tanh'
+    | 'rnn_relu'
+    | 'lstm'
+    | 'lstm_clipped'
+    | 'lstm_peephole'
+    | 'lstm_coupled'
+    | 'lstm_coupled_peephole'
+    | 'gru'
+    | 'gru_reset_before'
+    | 'indrnn_tanh'
+    | 'indrnn_relu';
+  cellClip?: number;
   bidirectional: boolean;
   layers: number;
   useBias: boolean;
@@ -42,6 +54,22 @@ function layersOf(fields: Fields): Layer[] {
       ];
     case 'lstm':
       return [layers.lstm(options), layers.custom({ ...options, cell: restatedLstm() })];
+    case 'lstm_clipped':
+    case 'lstm_peephole':
+    case 'lstm_coupled':
+    case 'lstm_coupled_peephole':
+      return [
+        layers.lstm({
+          ...options,
+          ...(fields.cellClip !== undefined && { cellClip: fields.cellClip }),
+          peephole: fields.cell.endsWith('peephole'),
+          coupledGates: fields.cell.startsWith('lstm_coupled'),
+        }),
+      ];
+    case 'indrnn_tanh':
+      return [layers.indRnn({ ...options, activation: 'tanh' })];
+    case 'indrnn_relu':
+      return [layers.indRnn(options)];
     case 'gru':
       return [layers.gru(options), layers.custom({ ...options, cell: restatedGru() })];
     case 'gru_reset_before':
@@ -56,7 +84,7 @@ export async function recurrent(vector: Vector<Fields>): Promise<void> {
 
 async function checkLayer(layer: Layer, vector: Vector<Fields>): Promise<void> {
   const { fields } = vector;
-  const states = fields.cell === 'lstm' ? ['h', 'c'] : ['h'];
+  const states = fields.cell.startsWith('lstm') ? ['h', 'c'] : ['h'];
   const named = (name: (state: string) => string) =>
     Object.fromEntries(states.map((state) => [state, vector.floats(name(state))]));
   const parameters = vector.names.filter((name) => /^(weight|bias)_/.test(name));
