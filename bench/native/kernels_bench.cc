@@ -63,8 +63,7 @@ void gemm_tn(State& state, const Kernels* kernels) {
   const int64_t m = state.range(0), n = state.range(1), k = state.range(2);
   AlignedBuffer a = numbers(k * padded(m)), b = numbers(k * padded(n)), c = numbers(m * padded(n));
   AlignedBuffer scratch = numbers(kernels->gemm_tn_scratch);
-  const ostinato::GemmTnProduct product{b.data(),  padded(n), 0, k, c.data(),
-                                        padded(n), n,         0, n};
+  const ostinato::GemmTnProduct product{b.data(), padded(n), 0, k, c.data(), padded(n), n, 0, n};
   ostinato::GemmTnArgs args{};
   args.m = args.m_end = m;
   args.k = k;
@@ -147,6 +146,7 @@ void cell_forward(State& state, const Kernels* kernels, int cell, bool training)
     args.previous[s] = step.previous[s].data();
     args.next[s] = step.next[s].data();
   }
+  args.multiplied = args.previous[0];
   args.previous_ld = args.next_ld = step.hp;
   args.vectors = step.vectors.data();
   args.cell_clip = 1;

@@ -35,7 +35,7 @@ export class Custom extends RecurrentLayer {
         'which gates keep a state is not known of a defined cell; set the bias with model.setWeights',
       );
     }
-    super(Custom.type, { ...rest, cell: String(cell) });
+    super(Custom.type, { ...rest, cell: String(cell) }, cell.states);
     this.cell = cell;
   }
 

@@ -1,10 +1,16 @@
 import { flag, parseOptions } from '../validate';
 import { registerLayer } from './layer';
-import { RecurrentLayer, recurrentSchema } from './recurrent';
+import { RecurrentLayer, candidateDropout, recurrentSchema } from './recurrent';
 import type { RecurrentOptions, TimeGates } from './recurrent';
 
 /** Options of {@link gru}. */
 export interface GruOptions extends RecurrentOptions {
+  /**
+   * Probability with which training drops the candidate n, what a step adds to the memory, of each
+   * unit and step: recurrent dropout without memory loss (Semeniuta, Severyn and Barth 2016).
+   * Default 0.
+   */
+  candidateDropout?: number;
   /**
    * Where the reset gate acts: on W_hn h + b_hn (true, the default; also PyTorch's and cuDNN's
    * form) or on h before the product (false, the original form).
@@ -15,7 +21,7 @@ export interface GruOptions extends RecurrentOptions {
 /** Index in the order r, z, n. */
 const UPDATE_GATE = 1;
 
-const schema = { ...recurrentSchema, resetAfter: flag(true) };
+const schema = { ...recurrentSchema, candidateDropout, resetAfter: flag(true) };
 
 /**
  * Gated recurrent unit (Cho et al. 2014): h = (1 - z) n + z h. Gates are stored in the order
@@ -26,7 +32,7 @@ export class Gru extends RecurrentLayer {
   readonly type = Gru.type;
 
   constructor(options: GruOptions) {
-    super(Gru.type, parseOptions(Gru.type, options, schema));
+    super(Gru.type, parseOptions(Gru.type, options, schema), ['h']);
   }
 
   protected override get timeGates(): TimeGates {

@@ -68,10 +68,8 @@ export class IndRnn extends RecurrentLayer {
       throw wrongValue('an initialiser of a layer with gates', 'indRnn.biasInitializer', 'chrono');
     }
     const drawn = read.init === 'torch' ? undefined : 'unitUniform';
-    super(IndRnn.type, {
-      ...read,
-      recurrentInitializer: read.recurrentInitializer ?? drawn,
-    });
+    const recurrentInitializer = read.recurrentInitializer ?? drawn;
+    super(IndRnn.type, { ...read, recurrentInitializer }, ['h']);
   }
 
   protected override get timeGates(): null {

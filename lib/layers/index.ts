@@ -46,7 +46,13 @@ export type { IndRnn, IndRnnOptions } from './ind-rnn';
 export type { LastStep, LastStepOptions } from './last-step';
 export type { LayerNorm, LayerNormOptions } from './layer-norm';
 export type { Lstm, LstmOptions } from './lstm';
-export type { CheckpointEvery, MergeMode, RecurrentLayer, RecurrentOptions } from './recurrent';
+export type {
+  CheckpointEvery,
+  MergeMode,
+  RecurrentLayer,
+  RecurrentOptions,
+  Zoneout,
+} from './recurrent';
 export type { Add, Concat, MergeOptions, Multiply } from './merge';
 export type { AveragePooling1d, MaxPooling1d, Pooling1dOptions } from './pooling1d';
 export type { RepeatVector, RepeatVectorOptions } from './repeat-vector';

@@ -1,11 +1,17 @@
 import { wrongKind } from '../errors';
 import { flag, number, optional, parseOptions } from '../validate';
 import { registerLayer } from './layer';
-import { RecurrentLayer, isChrono, recurrentSchema } from './recurrent';
+import { RecurrentLayer, candidateDropout, isChrono, recurrentSchema } from './recurrent';
 import type { RecurrentOptions, TimeGates } from './recurrent';
 
 /** Options of {@link lstm}. */
 export interface LstmOptions extends RecurrentOptions {
+  /**
+   * Probability with which training drops the candidate g, what a step adds to the memory, of each
+   * unit and step: recurrent dropout without memory loss (Semeniuta, Severyn and Barth 2016).
+   * Default 0.
+   */
+  candidateDropout?: number;
   /**
    * Start with a bias of 1 on the forget gate, so that the cell remembers at first (Gers et al.
    * 2000; Jozefowicz et al. 2015). Default true; false with `init: 'torch'` and with a
@@ -43,6 +49,7 @@ const schema = {
   peephole: flag(false),
   coupledGates: flag(false),
   cellClip: optional(number({ min: 1e-30, max: 1e30 })),
+  candidateDropout,
 };
 
 /**
@@ -66,7 +73,7 @@ export class Lstm extends RecurrentLayer {
       );
     }
     const unit = unitForgetBias ?? (rest.init !== 'torch' && !chrono);
-    super(Lstm.type, { ...rest, unitForgetBias: unit });
+    super(Lstm.type, { ...rest, unitForgetBias: unit }, ['h', 'c']);
   }
 
   protected override get timeGates(): TimeGates {

@@ -4,6 +4,7 @@ import { requireNumbers, requireSequence, shapeText } from '../shapes';
 import type { Place, StateShape, ValueShape } from '../shapes';
 import {
   MAX_DIMENSION,
+  checkNumber,
   checkOneOf,
   custom,
   flag,
@@ -12,6 +13,7 @@ import {
   number,
   oneOf,
   optional,
+  rejectUnknown,
 } from '../validate';
 import type { Schema } from '../validate';
 import { biasInitializer, initializer } from './initializers';
@@ -31,6 +33,9 @@ export type MergeMode = (typeof MERGE_MODES)[number];
 
 /** How often training keeps the states: a number of steps, or as often as memory asks for. */
 export type CheckpointEvery = 'auto' | number;
+
+/** Probabilities below 1: one for all states of a cell, or by the states' names; others are 0. */
+export type Zoneout = number | Readonly<Record<string, number>>;
 
 /** Options of every recurrent layer. */
 export interface RecurrentOptions extends LayerOptions, WeightRuleOptions {
@@ -60,6 +65,19 @@ export interface RecurrentOptions extends LayerOptions, WeightRuleOptions {
    * samples of a batch (DropConnect, as in AWD-LSTM; Merity, Keskar and Socher 2018). Default 0.
    */
   weightDrop?: number;
+  /**
+   * Zoneout (Krueger et al. 2017): the probability with which a unit of a state stays as it was
+   * before the step, drawn anew for each unit and step in training: `0.1`, or of each state,
+   * `{ h: 0.05, c: 0.5 }`. Elsewhere (prediction, evaluation, sessions, gradients) a state is its
+   * mean over the draws. Default 0.
+   */
+  zoneout?: Zoneout;
+  /**
+   * Probability with which training hides units of h from the recurrent weights, with one mask for
+   * all steps and gates of a sequence, drawn anew for each batch (Gal and Ghahramani 2016; Keras'
+   * option of that name has a mask for each gate). The state that is carried on is whole. Default 0.
+   */
+  recurrentDropout?: number;
   /**
    * Activation regularisation (Merity et al. 2017): adds this times the mean of h² over the outputs
    * of all steps to the loss that is trained. Needs `returnSequences`. Default 0.
@@ -107,6 +125,23 @@ export interface RecurrentOptions extends LayerOptions, WeightRuleOptions {
   init?: 'torch';
 }
 
+const RATE = { min: 0, below: 1 } as const;
+
+/** The field of cells that add a candidate to their memory. */
+export const candidateDropout = optional(number(RATE, 0));
+
+function readZoneout(value: unknown, label: string): Zoneout {
+  if (!isRecord(value)) {
+    if (typeof value === 'number') return checkNumber(value, label, RATE);
+    throw wrongKind('a number, or one for each state by its name,', label, value);
+  }
+  const rates: Record<string, number> = {};
+  for (const [state, rate] of Object.entries(value)) {
+    if (rate !== undefined) rates[state] = checkNumber(rate, `${label}.${state}`, RATE);
+  }
+  return Object.freeze(rates);
+}
+
 /** The longest sequence that the core takes. */
 const MAX_STEPS = 2 ** 31 - 1;
 
@@ -125,6 +160,8 @@ export const recurrentSchema = {
   dropout: number({ min: 0, below: 1 }, 0),
   weightDrop: optional(number({ min: 0, below: 1 }, 0)),
   variationalDropout: optional(flag(false)),
+  zoneout: optional(custom<Zoneout>(readZoneout)),
+  recurrentDropout: optional(number(RATE, 0)),
   activationRegularization: optional(number({ min: 0 }, 0)),
   temporalActivationRegularization: optional(number({ min: 0 }, 0)),
   useBias: flag(true),
@@ -154,8 +191,10 @@ export const recurrentSchema = {
 /** Options that have been read but whose defaults depend on each other. */
 type Read = Record<string, OptionValue>;
 
-function settle(type: string, read: Read): Read {
+function settle(type: string, read: Read, states: readonly string[]): Read {
   const { bidirectional, mergeMode, init, ...rest } = read;
+  const { zoneout } = rest;
+  if (isRecord(zoneout)) rejectUnknown(`${type}.zoneout`, Object.keys(zoneout), states);
   if (typeof bidirectional === 'string' && mergeMode !== undefined && mergeMode !== bidirectional) {
     throw wrongKind(
       'the same merge mode as in "bidirectional"',
@@ -216,8 +255,9 @@ export interface TimeGates {
 
 /** A layer that carries states from step to step. */
 export abstract class RecurrentLayer extends Layer {
-  constructor(type: string, read: Read) {
-    super(settle(type, read));
+  /** @param states names of the cell's states */
+  constructor(type: string, read: Read, states: readonly string[]) {
+    super(settle(type, read, states));
   }
 
   /** The gates that chrono initialisation sets, or null for a cell without. */

@@ -29,7 +29,7 @@ export class SimpleRnn extends RecurrentLayer {
         'chrono',
       );
     }
-    super(SimpleRnn.type, read);
+    super(SimpleRnn.type, read, ['h']);
   }
 
   protected override get timeGates(): null {

@@ -19,6 +19,8 @@ constexpr int64_t kStepwiseRows = 2;
 // speed.
 constexpr int64_t kBlockBytes = int64_t{1} << 20;
 constexpr int64_t kBlockRows = 512;
+// Before the phases of a cell, where h is masked: the product needs all units of a row.
+constexpr int kMaskPhase = -1;
 
 }  // namespace
 
@@ -30,8 +32,9 @@ void Recurrence::plan(Workspace& workspace, const Pass& pass, bool keep_outputs)
   const Lifetime lifetime = pass.gradients ? Lifetime::kSaved : Lifetime::kScratch;
   const int64_t gate_buffers = cell.split_gates != 0 ? 2 : 1;
   const int64_t unit_buffers = cell.states + (cell.phases > 1 ? 1 : 0);
-  segments_.plan(*pass.geometry, reverse_, checkpoint_every_, pass.gradients,
-                 {columns, gate_buffers * columns + unit_buffers * padded(units)});
+  segments_.plan(
+      *pass.geometry, reverse_, checkpoint_every_, pass.gradients,
+      {columns, gate_buffers * columns + unit_buffers * padded(units) + dropout_floats(pass)});
   const int64_t rows = segments_.buffer_rows();
 
   workspace.want_spread(&gates_, rows, columns, lifetime);
@@ -53,10 +56,12 @@ void Recurrence::plan(Workspace& workspace, const Pass& pass, bool keep_outputs)
                    units, Lifetime::kSaved);
   }
   plan_checkpoints(workspace, pass);
+  plan_dropout(workspace, pass, lifetime);
   gathered_ = {};
   if (!pass.gradients) return;
-  if (!pass.geometry->dense() && !cell.elementwise)
+  if (!pass.geometry->dense() && !cell.elementwise && !dropout_.masks(pass)) {
     workspace.want(&gathered_, rows, units, Lifetime::kScratch);
+  }
   workspace.want(&tn_scratch_, multiply_tn_scratch(*pass.kernels, pass.threads),
                  Lifetime::kScratch);
   const int64_t vectors = static_cast<int64_t>(weights_.vectors().size());
@@ -171,9 +176,11 @@ void Recurrence::for_blocks(const Pass& pass, bool backwards, const Body& body) 
   }
 }
 
-// body(t, phase, part) for the block's steps in processing order, or in the opposite one.
+// body(t, phase, part) for the block's steps in processing order, or in the opposite one, and for
+// the phases of each from `first_phase` on.
 template <class Body>
-void Recurrence::run_loop(const Pass& pass, bool backwards, const Body& body) const {
+void Recurrence::run_loop(const Pass& pass, bool backwards, int first_phase,
+                          const Body& body) const {
   const int phases = info(pass).phases;
   const Split split = split_for(pass);
   Barrier barrier;
@@ -181,7 +188,7 @@ void Recurrence::run_loop(const Pass& pass, bool backwards, const Body& body) co
     const Part part = part_of(pass, split, member);
     for (int64_t i = 0; i < block_.end - block_.begin; ++i) {
       const int64_t t = reverse_ != backwards ? block_.end - 1 - i : block_.begin + i;
-      for (int phase = 0; phase < phases; ++phase) {
+      for (int phase = first_phase; phase < phases; ++phase) {
         body(t, phase, part);
         if (!split.by_rows) barrier.wait(member);
       }
@@ -199,12 +206,9 @@ bool Recurrence::projects_stepwise(const Pass& pass) const {
 void Recurrence::forward_step(const Pass& pass, int64_t t, int phase, const Part& part,
                               bool keep_gates, const Matrix* x) const {
   const Geometry& geometry = *pass.geometry;
-  const int64_t end = std::min(part.row_end, geometry.active(t));
-  const int64_t cut =
-      std::clamp(continuing(geometry, t), part.row_begin, std::max(part.row_begin, end));
-  for (const auto& [first, last] : {std::pair{part.row_begin, cut}, std::pair{cut, end}}) {
-    if (first >= last) continue;
-    CellForwardArgs args = forward_args(pass, t, first, last - first, phase);
+  const bool mixes = dropout_.zones() && phase + 1 == info(pass).phases;
+  for_pieces(geometry, t, part, [&](int64_t first, int64_t rows) {
+    CellForwardArgs args = forward_args(pass, t, first, rows, phase);
     args.panel_begin = part.panel_begin;
     args.panel_end = part.panel_end;
     args.training = keep_gates;
@@ -216,8 +220,9 @@ void Recurrence::forward_step(const Pass& pass, int64_t t, int phase, const Part
       args.input_bias = weights_.input_bias();
       if (!keep_gates) args.gates = gates_.row(first);  // the same rows in all steps
     }
-    pass.kernels->cell_forward[weights_.cell()](args);
-  }
+    forward_kernel(pass)(args);
+    if (mixes) zone_out(pass, t, first, rows, part);
+  });
 }
 
 CellForwardArgs Recurrence::forward_args(const Pass& pass, int64_t t, int64_t first, int64_t rows,
@@ -239,8 +244,13 @@ CellForwardArgs Recurrence::forward_args(const Pass& pass, int64_t t, int64_t fi
   args.operand_ld = operand_.ld;
   for (int s = 0; s < info(pass).states; ++s) {
     args.previous[s] = state_before(geometry, s, t, first);
-    args.next[s] = state_after(geometry, s, t, first);
+    args.next[s] = computed_row(pass, s, t, first);
   }
+  args.candidate = candidate_row(geometry, t, first);
+  args.multiplied = masked_ ? masked_row(geometry, t, first) : args.previous[0];
+  // Made of what the first product multiplies: the operand of a second one, and a cell's own
+  // product unit by unit.
+  if (phase + 1 < info(pass).phases || info(pass).elementwise) args.previous[0] = args.multiplied;
   args.previous_ld = padded(weights_.units());
   args.next_ld = padded(weights_.units());
   args.vectors = weights_.packed_cell_vectors();
@@ -253,6 +263,7 @@ CellForwardArgs Recurrence::forward_args(const Pass& pass, int64_t t, int64_t fi
 Matrix Recurrence::forward(const Pass& pass, const Matrix& x) {
   const Geometry& geometry = *pass.geometry;
   prepare_initial(geometry);
+  draw_mask(pass);
   if (geometry.rows() == 0) return sequence_[0];
   segment_ = segments_.at(geometry, 0);
   for (;;) {
@@ -271,10 +282,12 @@ void Recurrence::project_inputs(const Pass& pass, const Matrix& x, const Segment
 }
 
 void Recurrence::forward_segment(const Pass& pass, const Matrix& x, bool keep_gates) {
-  const bool stepwise = projects_stepwise(pass);
+  const bool stepwise = projects_stepwise(pass), masks = dropout_.masks(pass);
   for_blocks(pass, false, [&] {
     if (!stepwise) project_inputs(pass, x, block_);
-    run_loop(pass, false, [&](int64_t t, int phase, const Part& part) {
+    draw_candidate_masks(pass, block_);
+    run_loop(pass, false, masks ? kMaskPhase : 0, [&](int64_t t, int phase, const Part& part) {
+      if (phase == kMaskPhase) return mask_step(pass, t, part);
       forward_step(pass, t, phase, part, keep_gates, stepwise ? &x : nullptr);
     });
     pass.check_cancel();
@@ -286,6 +299,7 @@ void Recurrence::forward_segment(const Pass& pass, const Matrix& x, bool keep_ga
 void Recurrence::backward_step(const Pass& pass, int64_t t, int phase, const Part& part) const {
   const Geometry& geometry = *pass.geometry;
   const CellInfo& cell = info(pass);
+  const bool dropped = drops(pass);
   const int64_t end = std::min(part.row_end, geometry.active(t));
   // Rows differ in where their state came from and in whether a later step sends gradients.
   const int64_t from = continuing(geometry, t);
@@ -312,7 +326,7 @@ void Recurrence::backward_step(const Pass& pass, int64_t t, int phase, const Par
     args.dy_ld = dy_.ld;
     for (int s = 0; s < cell.states; ++s) {
       args.previous[s] = state_before(geometry, s, t, first);
-      args.next[s] = state_after(geometry, s, t, first);
+      args.next[s] = computed_row(pass, s, t, first);
       args.dstate[s] = dstate_[s].data() + first * padded(weights_.units());
     }
     args.previous_ld = padded(weights_.units());
@@ -320,13 +334,18 @@ void Recurrence::backward_step(const Pass& pass, int64_t t, int phase, const Par
     args.dstate_ld = padded(weights_.units());
     args.vectors = weights_.packed_cell_vectors();
     args.cell_clip = weights_.cell_clip();
+    args.candidate = candidate_row(geometry, t, first);
     args.tape = weights_.tape();
     args.params = weights_.packed_vectors();
     if (vector_gradients_) {
       args.param_gradients = gates_row(vector_gradients_, geometry, t, first);
       args.param_gradients_ld = vector_gradients_.ld;
     }
-    pass.kernels->cell_backward[weights_.cell()](args);
+    if (dropped) {
+      backward_dropped(pass, t, first, part, args);
+    } else {
+      backward_kernel(pass)(args);
+    }
   }
 }
 
@@ -341,11 +360,12 @@ void Recurrence::backward(const Pass& pass, const ParamTable& params, const Matr
   initial_gradient_pending_ = true;
   if (pass.geometry->rows() == 0) return;
   dy_ = dy;
+  clear_product_gradient();
   weight_rows_ =
       weights_.recurrent_in_place(*pass.geometry) ? params.value(weights_.weight_hh()) : nullptr;
   for (;;) {
     for_blocks(pass, true, [&] {
-      run_loop(pass, true, [&](int64_t t, int phase, const Part& part) {
+      run_loop(pass, true, 0, [&](int64_t t, int phase, const Part& part) {
         backward_step(pass, t, phase, part);
       });
       pass.check_cancel();

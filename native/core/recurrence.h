@@ -2,10 +2,12 @@
 // cell; a cell is its constants (CellInfo) and two kernels.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "core/arena.h"
 #include "core/layer.h"
+#include "core/loop_dropout.h"
 #include "core/parallel.h"
 #include "core/recurrence_segments.h"
 #include "core/recurrent_weights.h"
@@ -15,8 +17,12 @@ namespace ostinato {
 class Recurrence {
  public:
   // checkpoint_every: steps, kCheckpointNever or kCheckpointAuto.
-  Recurrence(const RecurrentWeights& weights, bool reverse, int64_t checkpoint_every)
-      : weights_(weights), reverse_(reverse), checkpoint_every_(checkpoint_every) {}
+  Recurrence(const RecurrentWeights& weights, bool reverse, int64_t checkpoint_every,
+             const LoopDropout& dropout)
+      : weights_(weights),
+        reverse_(reverse),
+        checkpoint_every_(checkpoint_every),
+        dropout_(dropout) {}
 
   // keep_outputs: whether somebody reads the outputs of all steps, not of the last ones only.
   void plan(Workspace& workspace, const Pass& pass, bool keep_outputs);
@@ -92,10 +98,31 @@ class Recurrence {
     return {matrix.row(first), count, matrix.cols, matrix.ld};
   }
 
+  // What the cell computes of a state at step t: the state itself, unless zoneout comes after.
+  float* computed_row(const Pass& pass, int state, int64_t t, int64_t row) const {
+    const Geometry& geometry = *pass.geometry;
+    if (!computed_[state]) return state_after(geometry, state, t, row);
+    return computed_[state].row(pass.gradients ? geometry.row(row, t) - segment_.first_row : row);
+  }
+  // What the product of step t multiplies, where h is masked.
+  float* masked_row(const Geometry& geometry, int64_t t, int64_t row) const {
+    return masked_.row(geometry.row(row, t) - segment_.first_row);
+  }
+  // fn(first, rows) for the part's rows that are alive at step t: those that go on, and those whose
+  // sequences begin there.
+  template <class Fn>
+  void for_pieces(const Geometry& geometry, int64_t t, const Part& part, const Fn& fn) const {
+    const int64_t end = std::min(part.row_end, geometry.active(t));
+    const int64_t cut =
+        std::clamp(continuing(geometry, t), part.row_begin, std::max(part.row_begin, end));
+    if (part.row_begin < cut) fn(part.row_begin, cut - part.row_begin);
+    if (cut < end) fn(cut, end - cut);
+  }
+
   template <class Body>
   void for_blocks(const Pass& pass, bool backwards, const Body& body);
   template <class Body>
-  void run_loop(const Pass& pass, bool backwards, const Body& body) const;
+  void run_loop(const Pass& pass, bool backwards, int first_phase, const Body& body) const;
   void project_inputs(const Pass& pass, const Matrix& x, const Segment& steps) const;
   void forward_segment(const Pass& pass, const Matrix& x, bool keep_gates);
   // Whether each step projects its own inputs.
@@ -120,6 +147,48 @@ class Recurrence {
   // Of recurrent weights that are vectors: the block's share (recurrence_vectors.cc).
   void cell_vector_gradients(const Pass& pass, const ParamTable& params);
 
+  // ---- dropout in the loop (recurrence_dropout.cc) ----
+  bool zones(const Pass& pass, int state) const {
+    return state < info(pass).states && dropout_.zoneout[state] > 0;
+  }
+  // Whether a step has more to it than its kernels.
+  bool drops(const Pass& pass) const { return dropout_.zones() || dropout_.masks(pass); }
+  void plan_dropout(Workspace& workspace, const Pass& pass, Lifetime lifetime);
+  // Floats that it keeps of a packed row.
+  int64_t dropout_floats(const Pass& pass) const;
+  // Draws the factors of row `number` of the recurrence's masks.
+  void draw_factors(const Pass& pass, float rate, int64_t number, float* row) const;
+  // Draws the mask on h for all rows of the batch.
+  void draw_mask(const Pass& pass) const;
+  // Draws the factors of the candidates of all steps of a block.
+  void draw_candidate_masks(const Pass& pass, const Segment& steps) const;
+  // The cell's kernels, with or without dropout of the candidate.
+  auto forward_kernel(const Pass& pass) const {
+    return (candidate_mask_ ? pass.kernels->cell_forward_dropped
+                            : pass.kernels->cell_forward)[weights_.cell()];
+  }
+  auto backward_kernel(const Pass& pass) const {
+    return (candidate_mask_ ? pass.kernels->cell_backward_dropped
+                            : pass.kernels->cell_backward)[weights_.cell()];
+  }
+  float* candidate_row(const Geometry& geometry, int64_t t, int64_t row) const {
+    return candidate_mask_ ? candidate_mask_.row(geometry.row(row, t) - segment_.first_row)
+                           : nullptr;
+  }
+  // What the product of step t multiplies; all of the part's rows must be there before it.
+  void mask_step(const Pass& pass, int64_t t, const Part& part) const;
+  // The states after step t, from what the cell has computed.
+  void zone_out(const Pass& pass, int64_t t, int64_t first, int64_t rows, const Part& part) const;
+  template <class Call>
+  void for_zoneout(const Pass& pass, int state, int64_t t, int64_t first, int64_t rows,
+                   const Part& part, const Call& call) const;
+  // One backward call of the cell, with what stands before and after it.
+  void backward_dropped(const Pass& pass, int64_t t, int64_t first, const Part& part,
+                        CellBackwardArgs args) const;
+  void clear_product_gradient() const;
+  // Moves the gradient of the masked h to that of h.
+  void unmask_gradient(const Pass& pass, int64_t first, int64_t rows, const Part& part) const;
+
   // ---- from segment to segment (recurrence_checkpoints.cc) ----
   void plan_checkpoints(Workspace& workspace, const Pass& pass);
   // Forward: makes the next segment the current one; keeps the states at its beginning.
@@ -138,6 +207,7 @@ class Recurrence {
   const RecurrentWeights& weights_;
   const bool reverse_;
   const int64_t checkpoint_every_;
+  const LoopDropout dropout_;
 
   // S stands for Segments::buffer_rows().
   Segments segments_;
@@ -153,6 +223,12 @@ class Recurrence {
   Matrix final_[kMaxStates];          // of windowed ones: [B, H], sorted rows with steps
   Matrix repeated_;                   // [S, H]: outputs that are computed again and not needed
   Matrix gathered_;                   // [S, H]: states before each step, of a ragged batch
+  Matrix computed_[kMaxStates];       // [S, H], or [B, H] without gradients: before zoneout
+  Matrix kept_[kMaxStates];           // [B, H]: gradients that zoneout takes past the cell
+  Matrix mask_;                       // [B, H]: of h before the product
+  Matrix masked_;                     // [S, H]: the masked h that each step's product multiplies
+  Matrix candidate_mask_;             // [S, H]: factors of the candidates
+  Matrix product_gradient_;           // [B, H]: of the masked h, until it is added to that of h
   float* tn_scratch_ = nullptr;
   float* bias_sums_ = nullptr;
   float* cell_vector_sums_ = nullptr;   // [Hp]

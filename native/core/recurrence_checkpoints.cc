@@ -27,7 +27,7 @@ void Recurrence::plan_checkpoints(Workspace& workspace, const Pass& pass) {
     workspace.want(&final_[s], batch, weights_.units(), Lifetime::kSaved);
   }
   repeated_ = {};
-  if (pass.gradients && segments_.cut() && all_states_known(pass)) {
+  if (pass.gradients && segments_.cut() && all_states_known(pass) && !zones(pass, 0)) {
     workspace.want(&repeated_, segments_.buffer_rows(), weights_.units(), Lifetime::kScratch);
   }
 }
@@ -99,14 +99,18 @@ void Recurrence::recompute_gates(const Pass& pass, const Matrix& x) const {
     CellForwardArgs args = forward_args(pass, t, first, rows, phase);
     args.panel_end = panels;
     args.training = true;
-    // Other threads read the outputs of all steps: they stay untouched.
-    args.next[0] = repeated_.row(geometry.row(first, t) - segment_.first_row);
-    pass.kernels->cell_forward[weights_.cell()](args);
+    // Other threads read the outputs of all steps: they stay untouched. What zoneout mixes them of
+    // is needed again.
+    if (!computed_[0]) args.next[0] = repeated_.row(geometry.row(first, t) - segment_.first_row);
+    forward_kernel(pass)(args);
   };
   const auto steps = [&](int64_t begin, int64_t end) {
     const int64_t rows = geometry.offset(end) - geometry.offset(begin);
     // Rows that go on come first, but for the first step of a dense batch: none do.
     const int64_t going_on = continuing(geometry, begin);
+    for (int64_t t = begin; t < end && masked_; ++t) {
+      mask_step(pass, t, {0, geometry.active(t), 0, panels});
+    }
     for (int phase = 0; phase < cell.phases; ++phase) {
       if (end - begin > 1) {
         call(begin, 0, rows, phase);
@@ -117,6 +121,7 @@ void Recurrence::recompute_gates(const Pass& pass, const Matrix& x) const {
     }
   };
   project_inputs(pass, x, segment_);
+  draw_candidate_masks(pass, segment_);
   const int64_t work = segment_.rows * row_work(pass);
   parallel_for(threads_for(work, pass.threads), segment_.end - segment_.begin, steps_per_call,
                [&](int64_t begin, int64_t end) {

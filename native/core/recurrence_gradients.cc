@@ -37,11 +37,16 @@ void Recurrence::gather_previous(const Pass& pass) {
                });
 }
 
-// Of the recurrent weights: the rows of the block that have a state before them, and that state.
+// Of the recurrent weights: the rows of the block that have a state before them, and that state, or
+// what a mask leaves of it.
 TnProduct Recurrence::recurrent_product(const Pass& pass, const ParamTable& params) {
   const Geometry& geometry = *pass.geometry;
   const int64_t units = weights_.units();
   TnProduct product{{}, params.gradient(weights_.weight_hh()), units};
+  if (masked_) {
+    product.b = rows_of(masked_, block_.first_row - segment_.first_row, block_.rows);
+    return product;
+  }
   if (!geometry.dense()) {
     gather_previous(pass);
     product.b = rows_of(gathered_, 0, block_.rows);
@@ -114,7 +119,7 @@ void Recurrence::weight_gradients(const Pass& pass, const ParamTable& params, co
   vector_gradients(pass, params);
 
   const int64_t t = reverse_ ? geometry.steps() - 1 : 0;  // the first in processing order
-  if (geometry.dense() && block_.has(t) && !initial_zero_) {
+  if (geometry.dense() && block_.has(t) && !initial_zero_ && !masked_) {
     const Matrix rows{gates_row(product_gates(), geometry, t, 0), geometry.batch(), gates.cols,
                       gates.ld};
     const Matrix initial{initial_[0].data(), geometry.batch(), units, padded(units)};

@@ -112,10 +112,14 @@ void Recurrence::finish_initial_gradient_of_segment() {
     if (weight_rows_ == nullptr) args.weights = weights_.recurrent_backward(0);
     args.following = gates_row(product_gates(), geometry, t, first);
     args.following_ld = product_gates().ld;
-    args.dstate[0] = dstate_[0].data() + first * ld;
+    args.dstate[0] =
+        product_gradient_ ? product_gradient_.row(first) : dstate_[0].data() + first * ld;
     args.dstate_ld = ld;
     args.tape = weights_.tape();
     pass_.kernels->cell_backward[weights_.cell()](args);
+    if (product_gradient_) {
+      unmask_gradient(pass_, first, args.rows, {first, last, 0, args.panel_end});
+    }
   }
 }
 

@@ -16,8 +16,9 @@ void Recurrence::cell_vector_gradients(const Pass& pass, const ParamTable& param
     if (first >= last) return;
     args.rows = last - first;
     args.gate = gates_row(gates_, geometry, t, first) + vector.gate * width;
-    args.state = vector.after ? state_after(geometry, vector.state, t, first)
-                              : state_before(geometry, vector.state, t, first);
+    args.state = vector.after                   ? computed_row(pass, vector.state, t, first)
+                 : vector.state == 0 && masked_ ? masked_row(geometry, t, first)
+                                                : state_before(geometry, vector.state, t, first);
     pass.kernels->cell_vector_grad(args);
   };
   for (int v = 0; v < cell.vectors; ++v) {

@@ -39,6 +39,27 @@ int64_t checkpoint_option(const LayerConfig& config) {
   return positive_option(config, "checkpointEvery");
 }
 
+bool has_candidate(const std::string& type) {
+  return available_kernels().back()->cell_forward_dropped[find_cell(type)] != nullptr;
+}
+
+LoopDropout loop_options(const LayerConfig& config, const CellInfo& info) {
+  LoopDropout dropout;
+  const double zoneout = range_option(config, "zoneout", 0.0, 0.0, 1.0);
+  for (int s = 0; s < info.states; ++s) {
+    dropout.zoneout[s] = static_cast<float>(
+        range_option(config, std::string("zoneout.") + info.state_names[s], zoneout, 0.0, 1.0));
+  }
+  dropout.recurrent = static_cast<float>(range_option(config, "recurrentDropout", 0.0, 0.0, 1.0));
+  dropout.candidate = static_cast<float>(range_option(config, "candidateDropout", 0.0, 0.0, 1.0));
+  if (dropout.candidate > 0 && !has_candidate(config.type)) {
+    throw Error("ERR_INVALID_ARGUMENT",
+                "Expected a cell with a candidate for \"candidateDropout\" of layer \"" +
+                    config.name + "\" but received \"" + config.type + "\" (string)");
+  }
+  return dropout;
+}
+
 RecurrentInit init_options(const LayerConfig& config, int gates) {
   RecurrentInit init;
   init.kernel = initializer_option(config, "kernelInitializer", init.kernel.name);
@@ -109,10 +130,18 @@ Recurrent::Recurrent(const LayerConfig& config)
                     "\" but received both");
   }
   init_ = init_options(config, info().gates);
+  loop_dropout_ = loop_options(config, info());
 }
 
 const CellInfo& Recurrent::info() const {
   return program_ != nullptr ? program_->info() : available_kernels().back()->cells[cell_];
+}
+
+LoopDropout Recurrent::loop_dropout(size_t slot) const {
+  LoopDropout dropout = loop_dropout_;
+  dropout.layer = index();
+  dropout.slot = slot;
+  return dropout;
 }
 
 ValueShape Recurrent::build_from(std::span<const ValueShape> inputs, ParamTable& params) {

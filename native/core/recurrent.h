@@ -8,6 +8,7 @@
 
 #include "core/activation_penalty.h"
 #include "core/layer.h"
+#include "core/loop_dropout.h"
 #include "core/merge.h"
 #include "core/recurrent_weights.h"
 
@@ -23,9 +24,10 @@ bool is_recurrent(const std::string& type);
 // chronoKeepGate and chronoWriteGate, too), unitBiasGate (-1),
 // activationRegularization and temporalActivationRegularization (0; of the outputs of all steps, in
 // training: core/activation_penalty.h), variationalDropout (false: dropout with one mask for all
-// steps of a sequence), checkpointEvery (absent: never; "auto", or a number of steps: see
-// core/recurrence_segments.h), cellClip (absent: no bound; of cells that clip); of "custom": cell
-// (the text of core/expression.h).
+// steps of a sequence), zoneout (0; of all states) or zoneout.<state>, recurrentDropout (0),
+// candidateDropout (0; LSTM and GRU): see core/loop_dropout.h; checkpointEvery (absent: never;
+// "auto", or a number of steps: see core/recurrence_segments.h), cellClip (absent: no bound; of
+// cells that clip); of "custom": cell (the text of core/expression.h).
 //
 // Parameters, PyTorch's: weight_ih_l{k}, weight_hh_l{k}, bias_ih_l{k}, bias_hh_l{k}, each with the
 // suffix _reverse for the second direction; for cells with peepholes also weight_ch_l{k}. States:
@@ -61,6 +63,8 @@ class Recurrent : public Layer {
   float dropout() const { return dropout_; }
   bool variational_dropout() const { return variational_dropout_; }
   const ActivationPenalty& activation_penalty() const { return activation_penalty_; }
+  // Of the recurrence `slot` = layer * directions + direction.
+  LoopDropout loop_dropout(size_t slot) const;
   int64_t checkpoint_every() const { return checkpoint_every_; }
   int64_t output_features() const {
     return bidirectional_ && merge_mode_ == MergeMode::kConcat ? 2 * units_ : units_;
@@ -79,6 +83,7 @@ class Recurrent : public Layer {
   MergeMode merge_mode_;
   float dropout_;
   bool variational_dropout_;
+  LoopDropout loop_dropout_;
   ActivationPenalty activation_penalty_;
   int64_t checkpoint_every_;
   float cell_clip_;

@@ -14,7 +14,8 @@ RecurrentRun::RecurrentRun(const Recurrent& layer)
   recurrences_.reserve(slots);
   for (size_t slot = 0; slot < slots; ++slot) {
     const bool reverse = layer.go_backwards() || slot % layer.directions() == 1;
-    recurrences_.emplace_back(layer.weights(slot), reverse, layer.checkpoint_every());
+    recurrences_.emplace_back(layer.weights(slot), reverse, layer.checkpoint_every(),
+                              layer.loop_dropout(slot));
   }
 }
 

@@ -23,6 +23,12 @@ constexpr uint64_t dropout_stream(uint64_t step, uint64_t layer, uint64_t part =
   return (step << 24 | layer << 8 | part) & ~(uint64_t{1} << 63);
 }
 
+// Dropout inside the time loop of recurrence `slot` (below 128) of layer `layer`: parts that
+// dropout between the layers of a stack, at most 64, leaves.
+constexpr uint64_t loop_stream(uint64_t step, uint64_t layer, uint64_t slot) {
+  return dropout_stream(step, layer, 64 + slot);
+}
+
 // Weight drop of parameter `parameter` (below 2^23) at a training step: the streams that dropout of
 // layers from number 2^15 on would have.
 constexpr uint64_t weight_drop_stream(uint64_t step, uint64_t parameter) {

@@ -4,6 +4,8 @@
 // Start reading at tile.inl.h: every dense product is made of that tile.
 #include "kernels/kernels.h"
 
+#include <type_traits>
+
 #include "kernels/activation.inl.h"
 #include "kernels/attention.inl.h"
 #include "kernels/batch_norm.inl.h"
@@ -27,6 +29,7 @@
 #include "kernels/pooling.inl.h"
 #include "kernels/recurrent.inl.h"
 #include "kernels/rms_norm.inl.h"
+#include "kernels/state_dropout.inl.h"
 #include "kernels/vector_ops.inl.h"
 
 #define OSTINATO_STRING_EXPANDED(x) #x
@@ -55,6 +58,39 @@ constexpr void (*kCellBackward[])(const CellBackwardArgs&) noexcept = {
 };
 #undef CELL
 
+template <class Cell>
+constexpr auto dropped_forward() -> void (*)(const CellForwardArgs&) noexcept {
+  using Dropped = typename WithCandidateDropout<Cell>::Type;
+  if constexpr (std::is_void_v<Dropped>) {
+    return nullptr;
+  } else {
+    return cell_forward<Dropped>;
+  }
+}
+template <class Cell>
+constexpr auto dropped_backward() -> void (*)(const CellBackwardArgs&) noexcept {
+  using Dropped = typename WithCandidateDropout<Cell>::Type;
+  if constexpr (std::is_void_v<Dropped>) {
+    return nullptr;
+  } else {
+    return cell_backward<Dropped>;
+  }
+}
+
+#define CELL(stem, Type) dropped_forward<Type>(),
+constexpr void (*kCellForwardDropped[])(const CellForwardArgs&) noexcept = {
+#include "kernels/cells/cells.def"
+    nullptr,
+};
+#undef CELL
+
+#define CELL(stem, Type) dropped_backward<Type>(),
+constexpr void (*kCellBackwardDropped[])(const CellBackwardArgs&) noexcept = {
+#include "kernels/cells/cells.def"
+    nullptr,
+};
+#undef CELL
+
 }  // namespace
 
 extern const Kernels table;
@@ -74,11 +110,16 @@ const Kernels table = {
     .cell_forward = kCellForward,
     .cell_backward = kCellBackward,
     .cell_vector_grad = cell_vector_grad,
+    .cell_forward_dropped = kCellForwardDropped,
+    .cell_backward_dropped = kCellBackwardDropped,
     .activation = activation,
     .activation_grad = activation_grad,
     .combine = combine,
     .combine_grad = combine_grad,
     .dropout = dropout,
+    .zoneout = zoneout,
+    .zoneout_grad = zoneout_grad,
+    .add_masked = add_masked,
     .layer_norm = layer_norm,
     .layer_norm_grad = layer_norm_grad,
     .layer_norm_param_grad = layer_norm_param_grad,

@@ -151,7 +151,13 @@ struct CellForwardArgs {
   float* recurrent_gates;   // split cells, training: saved recurrent products
   float* operand;           // phase 0 writes it, phase 1 multiplies it: [rows, Hp]
   int64_t operand_ld;
-  const float* previous[kMaxStates];  // states before the step, [rows, Hp]; all have state_ld
+  // What the product of phase 0 multiplies, rows of previous_ld floats: the h before the step, or
+  // what a mask leaves of it. Where a cell makes an operand of h, or multiplies it itself,
+  // previous[0] is the same.
+  const float* multiplied;
+  // Factors of the candidate, [rows, Hp] with previous_ld: of cell_forward_dropped only.
+  const float* candidate;
+  const float* previous[kMaxStates];  // states before the step, [rows, Hp]
   float* next[kMaxStates];            // states after the step
   int64_t previous_ld, next_ld;
   const float* vectors;  // [panel][vector][V], of cells that have them
@@ -181,6 +187,7 @@ struct CellBackwardArgs {
   float* recurrent_gates;  // split cells: in: saved recurrent products; out: their gradients
   const float* dy;         // upstream gradient of the output h, or null
   int64_t dy_ld;
+  const float* candidate;  // as in CellForwardArgs; of cell_backward_dropped only
   const float* previous[kMaxStates];
   const float* next[kMaxStates];
   int64_t previous_ld, next_ld;
@@ -329,11 +336,17 @@ struct Kernels {
   void (*const* cell_forward)(const CellForwardArgs&) noexcept;
   void (*const* cell_backward)(const CellBackwardArgs&) noexcept;
   void (*cell_vector_grad)(const CellVectorGradArgs&) noexcept;
+  // The same with dropout of the candidate; null for cells without one. Cells may share them.
+  void (*const* cell_forward_dropped)(const CellForwardArgs&) noexcept;
+  void (*const* cell_backward_dropped)(const CellBackwardArgs&) noexcept;
   void (*activation)(const ActivationArgs&) noexcept;
   void (*activation_grad)(const ActivationGradArgs&) noexcept;
   void (*combine)(const CombineArgs&) noexcept;
   void (*combine_grad)(const CombineArgs&) noexcept;
   void (*dropout)(const DropoutArgs&) noexcept;
+  void (*zoneout)(const ZoneoutArgs&) noexcept;
+  void (*zoneout_grad)(const ZoneoutGradArgs&) noexcept;
+  void (*add_masked)(const MaskedRowsArgs&) noexcept;
   void (*layer_norm)(const LayerNormArgs&) noexcept;
   void (*layer_norm_grad)(const LayerNormGradArgs&) noexcept;
   void (*layer_norm_param_grad)(const LayerNormParamGradArgs&) noexcept;

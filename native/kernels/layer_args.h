@@ -183,4 +183,37 @@ struct BatchNormArgs {
   int64_t dx_ld;
 };
 
+// Zoneout of a state: y = u * x + (1 - u) * previous over columns [begin, end), `begin` a multiple
+// of 4; x is what the cell computed, previous the state before the step. u is drawn as dropout is:
+// 0 where word < rate * 2^32, else 1; element (row, col) has word col % 4 of block first_block +
+// row * row_blocks + col / 4. Or, with `expected`, u = 1 - rate. y may be x or previous.
+struct ZoneoutArgs {
+  uint64_t seed, stream;
+  float rate;
+  bool expected;
+  int64_t first_block, row_blocks;
+  int64_t rows, begin, end;
+  const float* x;
+  const float* previous;
+  float* y;
+  int64_t ld;  // of all of them
+};
+
+// The way back, with the fields that place the draws (x, previous and y are not read):
+// kept = (1 - u) * d, then d = u * d.
+struct ZoneoutGradArgs {
+  ZoneoutArgs forward;
+  float* d;
+  float* kept;
+};
+
+// y += mask * x, then x = 0.
+struct MaskedRowsArgs {
+  int64_t rows, cols;
+  const float* mask;
+  float* x;
+  float* y;
+  int64_t ld;  // of all of them
+};
+
 }  // namespace ostinato

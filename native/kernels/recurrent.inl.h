@@ -84,6 +84,13 @@ OSTINATO_INLINE void begin_sums(Vf (&sum)[R][P * kCount], const CellForwardArgs&
   });
 }
 
+// A panel's vectors. Cells with dropout of the candidate may be given none.
+template <class Cell>
+OSTINATO_INLINE const float* vectors_of(const float* vectors, int64_t panel) {
+  if (kDropsCandidate<Cell> && vectors == nullptr) return nullptr;
+  return vectors + panel * Cell::kInfo.vectors * kV;
+}
+
 // Fetches what the cell reads and writes of one row and panel, but for the gates, which the tile
 // reads before its product: those of the same place in the next tile.
 template <class Cell>
@@ -111,7 +118,7 @@ OSTINATO_INLINE void forward_tile(const CellForwardArgs& args, int64_t row, int6
   constexpr int64_t kSlots = Cell::kInfo.gates * kV;  // floats of a panel in a gate buffer
   Vf sum[R][P * kCount];
   begin_sums<Cell, kPhase, R, P, kCount>(sum, args, row, panel);
-  const float* a = kPhase == 0 ? args.previous[0] : args.operand;
+  const float* a = kPhase == 0 ? args.multiplied : args.operand;
   const int64_t a_ld = kPhase == 0 ? args.previous_ld : args.operand_ld;
   const int64_t panel_floats = args.units * kCount * kV;
   const bool turns = row + R >= args.rows;  // the next tile is one of the next panels
@@ -148,12 +155,15 @@ OSTINATO_INLINE void forward_tile(const CellForwardArgs& args, int64_t row, int6
               : args.recurrent_gates + (row + r) * args.gates_ld + (panel + p) * kSlots;
       lanes.operand =
           args.operand == nullptr ? nullptr : args.operand + (row + r) * args.operand_ld + unit;
+      if constexpr (kDropsCandidate<Cell>) {
+        lanes.candidate = args.candidate + (row + r) * args.previous_ld + unit;
+      }
       for (int s = 0; s < Cell::kInfo.states; ++s) {
         lanes.previous[s] = args.previous[s] + (row + r) * args.previous_ld + unit;
         lanes.next[s] = args.next[s] + (row + r) * args.next_ld + unit;
       }
       if constexpr (Cell::kInfo.vectors > 0) {
-        lanes.vectors = args.vectors + (panel + p) * Cell::kInfo.vectors * kV;
+        lanes.vectors = vectors_of<Cell>(args.vectors, panel + p);
       }
       if constexpr (Cell::kInfo.clips) lanes.cell_clip = args.cell_clip;
       Cell::template forward<kPhase>(lanes, &sums[r][p * kCount]);
@@ -279,13 +289,16 @@ OSTINATO_INLINE void backward_tile(const CellBackwardArgs& args, int64_t row, in
           args.recurrent_gates == nullptr
               ? nullptr
               : args.recurrent_gates + (row + r) * args.gates_ld + (panel + p) * kSlots;
+      if constexpr (kDropsCandidate<Cell>) {
+        lanes.candidate = args.candidate + (row + r) * args.previous_ld + unit;
+      }
       for (int s = 0; s < Cell::kInfo.states; ++s) {
         lanes.previous[s] = args.previous[s] + (row + r) * args.previous_ld + unit;
         lanes.next[s] = args.next[s] + (row + r) * args.next_ld + unit;
         lanes.dstate[s] = args.dstate[s] + (row + r) * args.dstate_ld + unit;
       }
       if constexpr (Cell::kInfo.vectors > 0) {
-        lanes.vectors = args.vectors + (panel + p) * Cell::kInfo.vectors * kV;
+        lanes.vectors = vectors_of<Cell>(args.vectors, panel + p);
       }
       if constexpr (Cell::kInfo.clips) lanes.cell_clip = args.cell_clip;
       Cell::template backward<kPhase>(lanes, d);

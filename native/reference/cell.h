@@ -24,6 +24,8 @@ struct CellWeights {
   Vector ch;       // peepholes, H values for each gate that has one
   // Bound of the cell state, of cells that clip it; not a parameter.
   double cell_clip = std::numeric_limits<double>::infinity();
+  // Not a parameter: factors [H] of the candidate in a step, of cells that have one. Empty: ones.
+  Vector candidate_mask;
 
   CellWeights() = default;
   CellWeights(size_t gates, size_t inputs, size_t units)
@@ -33,6 +35,9 @@ struct CellWeights {
         bias_hh(gates * units, 0.0) {}
 
   size_t units() const { return hh.cols(); }
+  double candidate(size_t unit) const {
+    return candidate_mask.empty() ? 1.0 : candidate_mask.at(unit);
+  }
 };
 
 // State vectors [H] of one row, in the order in which the cell names them. The first one is the

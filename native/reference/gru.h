@@ -32,7 +32,9 @@ inline GruGates gru_gates(const CellWeights& weights, const Vector& x, const Sta
 inline States gru_step(const CellWeights& weights, const Vector& x, const States& before) {
   const auto [r, z, n, q] = gru_gates(weights, x, before);
   Vector h(weights.units());
-  for (size_t j = 0; j < h.size(); ++j) h[j] = (1.0 - z[j]) * n[j] + z[j] * before[0][j];
+  for (size_t j = 0; j < h.size(); ++j) {
+    h[j] = (1.0 - z[j]) * weights.candidate(j) * n[j] + z[j] * before[0][j];
+  }
   return {h};
 }
 
@@ -45,8 +47,9 @@ inline StepGradients gru_step_backward(const CellWeights& weights, const Vector&
   Vector d_input(3 * units), d_recurrent(3 * units), dh_before(units);
   for (size_t j = 0; j < units; ++j) {
     const double dh = d_after[0][j];
-    const double da_n = dh * (1.0 - z[j]) * (1.0 - n[j] * n[j]);
-    const double da_z = dh * (h[j] - n[j]) * z[j] * (1.0 - z[j]);
+    const double mask = weights.candidate(j);
+    const double da_n = dh * (1.0 - z[j]) * mask * (1.0 - n[j] * n[j]);
+    const double da_z = dh * (h[j] - mask * n[j]) * z[j] * (1.0 - z[j]);
     const double da_r = da_n * q[j] * r[j] * (1.0 - r[j]);
     d_input[j] = d_recurrent[j] = da_r;
     d_input[units + j] = d_recurrent[units + j] = da_z;

@@ -39,7 +39,9 @@ inline States gru_reset_before_step(const CellWeights& weights, const Vector& x,
                                     const States& before) {
   const auto [r, z, n, s] = gru_reset_before_gates(weights, x, before);
   Vector h(weights.units());
-  for (size_t j = 0; j < h.size(); ++j) h[j] = (1.0 - z[j]) * n[j] + z[j] * before[0][j];
+  for (size_t j = 0; j < h.size(); ++j) {
+    h[j] = (1.0 - z[j]) * weights.candidate(j) * n[j] + z[j] * before[0][j];
+  }
   return {h};
 }
 
@@ -53,7 +55,8 @@ inline StepGradients gru_reset_before_step_backward(const CellWeights& weights, 
   // The candidate first: its recurrent product has s for an operand, the other gates' have h.
   Vector d_candidate(3 * units, 0.0);
   for (size_t j = 0; j < units; ++j) {
-    d_candidate[2 * units + j] = d_after[0][j] * (1.0 - z[j]) * (1.0 - n[j] * n[j]);
+    d_candidate[2 * units + j] =
+        d_after[0][j] * (1.0 - z[j]) * weights.candidate(j) * (1.0 - n[j] * n[j]);
   }
   StepGradients result;
   const Vector ds = products_backward(weights, x, s, d_candidate, d_candidate, gradients, result.x);
@@ -62,7 +65,7 @@ inline StepGradients gru_reset_before_step_backward(const CellWeights& weights, 
   for (size_t j = 0; j < units; ++j) {
     const double dh = d_after[0][j];
     d_gates[j] = ds[j] * h[j] * r[j] * (1.0 - r[j]);
-    d_gates[units + j] = dh * (h[j] - n[j]) * z[j] * (1.0 - z[j]);
+    d_gates[units + j] = dh * (h[j] - weights.candidate(j) * n[j]) * z[j] * (1.0 - z[j]);
     dh_before[j] = dh * z[j] + ds[j] * r[j];
   }
   Vector dx_gates;

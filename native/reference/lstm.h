@@ -33,7 +33,7 @@ inline States lstm_step(const CellWeights& weights, const Vector& x, const State
   const auto [i, f, g, o] = lstm_gates(weights, x, before);
   Vector h(units), c(units);
   for (size_t j = 0; j < units; ++j) {
-    c[j] = f[j] * before[1][j] + i[j] * g[j];
+    c[j] = f[j] * before[1][j] + i[j] * weights.candidate(j) * g[j];
     h[j] = o[j] * std::tanh(c[j]);
   }
   return {h, c};
@@ -48,12 +48,13 @@ inline StepGradients lstm_step_backward(const CellWeights& weights, const Vector
   Vector da(4 * units), dc_before(units);
   for (size_t j = 0; j < units; ++j) {
     const double dh = d_after[0][j];
-    const double tanh_c = std::tanh(f[j] * c[j] + i[j] * g[j]);
+    const double mask = weights.candidate(j);
+    const double tanh_c = std::tanh(f[j] * c[j] + i[j] * mask * g[j]);
     // c' is reached on two ways: through h' and directly.
     const double dc = d_after[1][j] + dh * o[j] * (1.0 - tanh_c * tanh_c);
-    da[j] = dc * g[j] * i[j] * (1.0 - i[j]);
+    da[j] = dc * mask * g[j] * i[j] * (1.0 - i[j]);
     da[units + j] = dc * c[j] * f[j] * (1.0 - f[j]);
-    da[2 * units + j] = dc * i[j] * (1.0 - g[j] * g[j]);
+    da[2 * units + j] = dc * i[j] * mask * (1.0 - g[j] * g[j]);
     da[3 * units + j] = dh * tanh_c * o[j] * (1.0 - o[j]);
     dc_before[j] = dc * f[j];
   }

@@ -37,7 +37,7 @@ struct LstmVariant {
     u.f = sigmoid(a[kForget * units + j] + peephole(weights, kForgetPeephole, j) * before);
     u.i = kCoupled ? 1.0 - u.f : sigmoid(a[j] + peephole(weights, 0, j) * before);
     u.g = std::tanh(a[kCandidate * units + j]);
-    u.unbounded = u.f * before + u.i * u.g;
+    u.unbounded = u.f * before + u.i * weights.candidate(j) * u.g;
     u.c = std::clamp(u.unbounded, -weights.cell_clip, weights.cell_clip);
     u.o = sigmoid(a[kOutput * units + j] + peephole(weights, kOutputPeephole, j) * u.c);
     return u;
@@ -69,12 +69,13 @@ struct LstmVariant {
                   da_o * peephole(weights, kOutputPeephole, j);
       // Beyond the bound c' does not depend on anything.
       if (std::abs(u.unbounded) >= weights.cell_clip) dc = 0.0;
-      const double df = dc * before[1][j], di = dc * u.g;
+      const double mask = weights.candidate(j);
+      const double df = dc * before[1][j], di = dc * mask * u.g;
       const double da_f = (kCoupled ? df - di : df) * u.f * (1.0 - u.f);
       const double da_i = kCoupled ? 0.0 : di * u.i * (1.0 - u.i);
       da[kForget * units + j] = da_f;
       if (!kCoupled) da[j] = da_i;
-      da[kCandidate * units + j] = dc * u.i * (1.0 - u.g * u.g);
+      da[kCandidate * units + j] = dc * u.i * mask * (1.0 - u.g * u.g);
       da[kOutput * units + j] = da_o;
       dc_before[j] =
           dc * u.f + da_f * peephole(weights, kForgetPeephole, j) + da_i * peephole(weights, 0, j);

@@ -84,6 +84,8 @@ struct RecurrentProblemOptions {
   bool ragged = false;   // lengths of RandomSource::lengths; otherwise every row has all steps
   bool initial = false;  // initial states; otherwise zeros
   double dropout = 0.0;  // rate between layers
+  // Rates inside the time loop: of the mask on h, zoneout of all states, dropout of candidates.
+  double recurrent_dropout = 0.0, zoneout = 0.0, candidate_dropout = 0.0;
 };
 
 struct RecurrentProblem {
@@ -115,20 +117,20 @@ inline RecurrentGradients backward(const RecurrentProblem& problem) {
 
 // How near one step comes to a point where it has no derivative: the smallest |argument| of a relu
 // or distance of a cell state from its bound, infinity for smooth cells.
-inline double kink_distance(const std::string& cell, const DirectionRun& run, const Vector& x,
+inline double kink_distance(const std::string& cell, const CellWeights& weights, const Vector& x,
                             const States& before) {
   double distance = std::numeric_limits<double>::infinity();
   const auto arguments = [&](const Vector& a) {
     for (double value : a) distance = std::min(distance, std::abs(value));
   };
-  if (cell == kElmanRelu.name) arguments(elman_preactivation(run.weights, x, before));
-  if (cell == kIndRnnRelu.name) arguments(indrnn_preactivation(run.weights, x, before));
-  if (std::isfinite(run.weights.cell_clip)) {
-    CellWeights unbounded = run.weights;
+  if (cell == kElmanRelu.name) arguments(elman_preactivation(weights, x, before));
+  if (cell == kIndRnnRelu.name) arguments(indrnn_preactivation(weights, x, before));
+  if (std::isfinite(weights.cell_clip)) {
+    CellWeights unbounded = weights;
     unbounded.cell_clip = std::numeric_limits<double>::infinity();
     const States after = find_cell(cell).step(unbounded, x, before);
     for (double c : after[1]) {
-      distance = std::min(distance, std::abs(std::abs(c) - run.weights.cell_clip));
+      distance = std::min(distance, std::abs(std::abs(c) - weights.cell_clip));
     }
   }
   return distance;
@@ -141,9 +143,11 @@ inline double kink_distance(const RecurrentProblem& problem) {
   for (const LayerRun& layer : run_layers(problem.config, problem.params, problem.input)) {
     for (const DirectionRun& run : layer.directions) {
       for (size_t row = 0; row < run.x.size(); ++row) {
+        CellWeights weights = run.dropout.masked(run.weights, row);
         for (size_t step = 0; step < run.x[row].size(); ++step) {
-          distance = std::min(distance, kink_distance(problem.config.cell, run, run.x[row][step],
-                                                      run.before[row][step]));
+          run.dropout.set_candidate(weights, row, step);
+          distance = std::min(distance, kink_distance(problem.config.cell, weights,
+                                                      run.x[row][step], run.before[row][step]));
         }
       }
     }
@@ -181,6 +185,18 @@ inline RecurrentProblem draw(const RecurrentConfig& config, const RecurrentProbl
     Vector mask = random.mask(batch * steps * config.features(), 1.0 - options.dropout);
     for (double& value : mask) value /= 1.0 - options.dropout;
     input.dropout_masks.push_back(mask);
+  }
+  if (options.recurrent_dropout > 0.0) {
+    input.recurrent_mask = random.mask(state_size, 1.0 - options.recurrent_dropout);
+    for (double& value : input.recurrent_mask) value /= 1.0 - options.recurrent_dropout;
+  }
+  if (options.candidate_dropout > 0.0) {
+    input.candidate_mask = random.mask(state_size * steps, 1.0 - options.candidate_dropout);
+    for (double& value : input.candidate_mask) value /= 1.0 - options.candidate_dropout;
+  }
+  for (const std::string& name : find_cell(config.cell).states) {
+    if (options.zoneout > 0.0)
+      input.zoneout[name] = random.mask(state_size * steps, options.zoneout);
   }
   const size_t outputs = config.return_sequences ? batch * steps : batch;
   problem.upstream.y = random.vector(outputs * config.features());

@@ -10,6 +10,7 @@
 #include "reference/cells.h"
 #include "reference/matrix.h"
 #include "reference/recurrent_config.h"
+#include "reference/recurrent_dropout.h"
 #include "reference/sequences.h"
 
 namespace ostinato::reference {
@@ -17,6 +18,7 @@ namespace ostinato::reference {
 // One direction of one layer, as it ran. Steps are in processing order.
 struct DirectionRun {
   CellWeights weights;
+  DirectionDropout dropout;
   Sequences x;                              // [row][step] inputs
   Sequences y;                              // [row][step] outputs
   std::vector<std::vector<States>> before;  // [row][step] states before the step
@@ -100,18 +102,22 @@ inline void write_states(const RecurrentConfig& config, const States& states, si
 // ---- forward --------------------------------------------------------------------------------
 
 // Runs one direction over rows that are already in processing order.
-inline DirectionRun run_direction(const Cell& cell, CellWeights weights, Sequences x,
-                                  const std::vector<States>& initial) {
+inline DirectionRun run_direction(const Cell& cell, CellWeights weights, DirectionDropout dropout,
+                                  Sequences x, const std::vector<States>& initial) {
   DirectionRun run;
   run.weights = std::move(weights);
+  run.dropout = std::move(dropout);
   run.x = std::move(x);
   run.y.resize(run.x.size());
   run.before.resize(run.x.size());
   for (size_t row = 0; row < run.x.size(); ++row) {
     States states = initial.at(row);
-    for (const Vector& input : run.x[row]) {
+    CellWeights row_weights = run.dropout.masked(run.weights, row);
+    for (size_t step = 0; step < run.x[row].size(); ++step) {
       run.before[row].push_back(states);
-      states = cell.step(run.weights, input, states);
+      run.dropout.set_candidate(row_weights, row, step);
+      states =
+          run.dropout.zoned(states, cell.step(row_weights, run.x[row][step], states), row, step);
       run.y[row].push_back(states[0]);
     }
     run.after_last.push_back(states);
@@ -137,6 +143,7 @@ inline std::vector<LayerRun> run_layers(const RecurrentConfig& config,
         initial.push_back(read_states(config, input.initial, input.batch, layer, direction, row));
       }
       run.directions.push_back(run_direction(cell, read_weights(config, params, layer, direction),
+                                             read_dropout(config, input, layer, direction),
                                              direction == 1 ? reversed(x) : x, initial));
     }
     run.y = run.directions[0].y;
@@ -197,13 +204,19 @@ inline Sequences run_direction_backward(const Cell& cell, const DirectionRun& ru
   Sequences dx = zeros_like(run.x);
   for (size_t row = 0; row < run.x.size(); ++row) {
     States& d_states = d_final.at(row);
+    CellWeights row_weights = run.dropout.masked(run.weights, row);
+    CellWeights row_gradients = empty_weights(cell, run.weights.ih.cols(), run.weights.units());
     for (size_t step = run.x[row].size(); step-- > 0;) {
       add(d_states[0], dy.at(row).at(step));
-      StepGradients d = cell.step_backward(run.weights, run.x[row][step], run.before[row][step],
-                                           d_states, gradients);
+      run.dropout.set_candidate(row_weights, row, step);
+      const States d_kept = run.dropout.split_gradient(d_states, row, step);
+      StepGradients d = cell.step_backward(row_weights, run.x[row][step], run.before[row][step],
+                                           d_states, row_gradients);
       dx[row][step] = std::move(d.x);
       d_states = std::move(d.before);
+      for (size_t s = 0; s < d_states.size(); ++s) add(d_states[s], d_kept[s]);
     }
+    add(gradients, run.dropout.masked(row_gradients, row));
   }
   return dx;
 }

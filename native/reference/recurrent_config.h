@@ -99,6 +99,14 @@ struct RecurrentInput {
   // One mask [B, T, F] for the output of each layer but the last, in the order in which the layer
   // puts it out; it multiplies the output, so kept values hold 1 / (1 - rate). Empty: no dropout.
   std::vector<Vector> dropout_masks;
+  // Factors of h before the recurrent products, [D*L, B, H], the same for all steps of a row.
+  // Empty: ones.
+  Vector recurrent_mask;
+  // Zoneout by the states' names: how much of the state before a step stays after it, 0 … 1,
+  // [D*L, B, T, H] with steps in the order of x; absent: zeros.
+  NamedVectors zoneout;
+  // Factors of the candidates, [D*L, B, T, H] likewise. Empty: ones.
+  Vector candidate_mask;
 
   size_t length(size_t row) const { return lengths.empty() ? steps : lengths.at(row); }
 };
@@ -146,6 +154,15 @@ inline void check(const RecurrentConfig& config, const RecurrentParams& params,
   }
   const size_t state_size = config.directions() * config.layers * input.batch * config.units;
   for (const auto& [name, state] : input.initial) expect_size(name, state.size(), state_size);
+  if (!input.recurrent_mask.empty()) {
+    expect_size("recurrent_mask", input.recurrent_mask.size(), state_size);
+  }
+  if (!input.candidate_mask.empty()) {
+    expect_size("candidate_mask", input.candidate_mask.size(), state_size * input.steps);
+  }
+  for (const auto& [name, kept] : input.zoneout) {
+    expect_size(name, kept.size(), state_size * input.steps);
+  }
   if (!input.dropout_masks.empty()) {
     expect_size("dropout_masks", input.dropout_masks.size(), config.layers - 1);
   }

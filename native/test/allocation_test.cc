@@ -204,6 +204,9 @@ TEST(Allocations, NoneInSteadyStateTrainingWithCheckpoints) {
                         {"layers", 3.0},
                         {"bidirectional", true},
                         {"checkpointEvery", 5.0},
+                        {"zoneout", 0.2},
+                        {"recurrentDropout", 0.2},
+                        {"candidateDropout", 0.2},
                         {"returnSequences", true}}),
          layer("dense", {{"units", static_cast<double>(kVocabulary)}})});
     Trainer trainer(network, language_loss(), OptimizerConfig{});

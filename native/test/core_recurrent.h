@@ -106,6 +106,8 @@ class CoreRun {
     options.threads = threads_;
     options.gradients = with_gradients;
     options.input_gradient = with_gradients;
+    options.training = training;
+    options.step = step;
     y = unpack(executor_.forward(geometry_, floats(*x_), options).floats,
                problem_.config.return_sequences);
     final_states = read_final_states();
@@ -113,6 +115,8 @@ class CoreRun {
 
   int64_t workspace_bytes() const { return executor_.workspace_bytes(); }
 
+  bool training = false;  // of the passes to come
+  uint64_t step = 0;
   reference::Vector y, dx;
   reference::NamedVectors final_states, initial_gradients, gradients;
 

@@ -42,9 +42,8 @@ std::vector<Case> all_cases() {
 
 class CellOptionsGradientTest : public testing::TestWithParam<Case> {};
 
-TEST_P(CellOptionsGradientTest, MatchesDifferences) {
-  const RecurrentProblemOptions options{.batch = 3, .steps = 3, .ragged = true, .initial = true};
-  RecurrentProblem problem = random_recurrent_problem(GetParam().config, options, 31, 0.004);
+void expect_differences(const RecurrentConfig& config, const RecurrentProblemOptions& options) {
+  RecurrentProblem problem = random_recurrent_problem(config, options, 31, 0.004);
   const RecurrentGradients gradients = backward(problem);
   ASSERT_EQ(gradients.params.size(), problem.params.size());
   const auto f = [&] { return loss(problem); };
@@ -58,6 +57,21 @@ TEST_P(CellOptionsGradientTest, MatchesDifferences) {
   for (auto& [name, values] : problem.input.initial) {
     expect_gradient("initial " + name, f, values, gradients.initial.at(name));
   }
+}
+
+TEST_P(CellOptionsGradientTest, MatchesDifferences) {
+  expect_differences(GetParam().config, {.batch = 3, .steps = 3, .ragged = true, .initial = true});
+}
+
+// Masks on h, zoneout and dropout of the candidate together, with masks that are given.
+TEST_P(CellOptionsGradientTest, MatchesDifferencesWithDropoutInTheLoop) {
+  expect_differences(GetParam().config, {.batch = 3,
+                                         .steps = 3,
+                                         .ragged = true,
+                                         .initial = true,
+                                         .recurrent_dropout = 0.25,
+                                         .zoneout = 0.25,
+                                         .candidate_dropout = 0.25});
 }
 
 INSTANTIATE_TEST_SUITE_P(, CellOptionsGradientTest, testing::ValuesIn(all_cases()),

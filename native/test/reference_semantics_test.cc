@@ -70,6 +70,58 @@ TEST(CellEquationsTest, GruGatesInOrderRZNWithResetOnEitherSide) {
               (1 - z) * before + z * h, kTolerance);
 }
 
+// Of a zoned LSTM step with z on h and c, by its equations: h is made of the new c, not of the
+// mixed.
+TEST(CellEquationsTest, ZoneoutMixesWhatTheCellHasComputed) {
+  const double h = 0.4, c = -0.6;
+  RecurrentConfig config;
+  RecurrentProblem problem = random_recurrent_problem(config, {.batch = 1, .steps = 1}, 12);
+  problem.input.initial = {{"h", {h}}, {"c", {c}}};
+  const RecurrentResult plain = forward(config, problem.params, problem.input);
+  problem.input.zoneout = {{"h", {0.25}}, {"c", {1.0}}};
+  const RecurrentResult zoned = forward(config, problem.params, problem.input);
+  EXPECT_NEAR(zoned.y[0], 0.25 * h + 0.75 * plain.y[0], kTolerance);
+  EXPECT_EQ(zoned.final_states.at("c")[0], c);
+}
+
+// A mask of zeros leaves the GRU's h alone where it is carried on, and nothing of its products.
+TEST(CellEquationsTest, MaskOnHIsOfTheProductsAlone) {
+  for (const char* cell : {"gru", "gru_reset_before"}) {
+    RecurrentConfig config;
+    config.cell = cell;
+    RecurrentProblem problem =
+        random_recurrent_problem(config, {.batch = 1, .steps = 1, .initial = true}, 13);
+    problem.input.recurrent_mask = {0.0};
+    const RecurrentResult masked = forward(config, problem.params, problem.input);
+    problem.input.recurrent_mask.clear();
+    EXPECT_NE(forward(config, problem.params, problem.input).y, masked.y);
+    problem.params["weight_hh_l0"] = Vector(3, 0.0);
+    EXPECT_EQ(forward(config, problem.params, problem.input).y, masked.y);
+  }
+}
+
+// Candidates that are dropped leave what the gates keep of the memory: nothing is forgotten.
+TEST(CellEquationsTest, DroppedCandidatesLeaveTheMemory) {
+  for (const char* cell : {"lstm", "lstm_peephole", "gru", "gru_reset_before"}) {
+    RecurrentConfig config;
+    config.cell = cell;
+    RecurrentProblem problem =
+        random_recurrent_problem(config, {.batch = 1, .steps = 1, .initial = true}, 14);
+    const std::string memory = find_cell(cell).states.back();
+    // The gate that keeps is a sigmoid of 0.
+    for (auto& [name, values] : problem.params) {
+      for (double& value : values) value = 0.0;
+    }
+    problem.params["bias_ih_l0"][2] = 0.7;  // the candidate's
+    const RecurrentResult plain = forward(config, problem.params, problem.input);
+    problem.input.candidate_mask = {0.0};
+    const RecurrentResult dropped = forward(config, problem.params, problem.input);
+    const double before = problem.input.initial.at(memory)[0];
+    EXPECT_NEAR(dropped.final_states.at(memory)[0], 0.5 * before, kTolerance);
+    EXPECT_NEAR(plain.final_states.at(memory)[0], 0.5 * (before + std::tanh(0.7)), kTolerance);
+  }
+}
+
 // ---- options --------------------------------------------------------------------------------
 
 class RecurrentSemanticsTest : public testing::TestWithParam<std::string> {

@@ -2,6 +2,7 @@
 // differences.
 #include <gtest/gtest.h>
 
+#include <array>
 #include <limits>
 #include <ostream>
 #include <string>
@@ -143,6 +144,29 @@ TEST_P(RecurrentElementGradientTest, MatchesDifferences) {
     options.initial = true;
     options.dropout = config.layers > 1 ? 0.3 : 0.0;
     RecurrentProblem problem = differentiable_problem(config, options, 7);
+    check_all(problem, [](const auto& f, const auto& all) {
+      for (const Differentiated& one : all) {
+        expect_gradient(one.name, f, *one.variable, *one.gradient);
+      }
+    });
+  }
+}
+
+// Masks on h, zoneout and dropout of the candidate, each alone and together, with masks that are
+// given.
+TEST_P(RecurrentElementGradientTest, MatchesDifferencesWithDropoutInTheLoop) {
+  for (const auto& [mask, zoneout, candidate] :
+       {std::array{0.5, 0.0, 0.0}, {0.0, 0.5, 0.0}, {0.0, 0.0, 0.5}, {0.25, 0.25, 0.25}}) {
+    SCOPED_TRACE(testing::Message()
+                 << "mask " << mask << ", zoneout " << zoneout << ", candidate " << candidate);
+    RecurrentProblemOptions options;
+    options.steps = 3;
+    options.ragged = true;
+    options.initial = true;
+    options.recurrent_dropout = mask;
+    options.zoneout = zoneout;
+    options.candidate_dropout = candidate;
+    RecurrentProblem problem = differentiable_problem(config_of(GetParam(), 2, 3), options, 8);
     check_all(problem, [](const auto& f, const auto& all) {
       for (const Differentiated& one : all) {
         expect_gradient(one.name, f, *one.variable, *one.gradient);

@@ -78,7 +78,11 @@ TEST(Random, StreamsOfUsesNeverMeet) {
   std::set<uint64_t> streams;
   size_t count = 0;
   for (uint64_t layer : {0, 1, 2, 300}) {
-    for (uint64_t part : {0, 1, 255}) {
+    for (uint64_t slot : {0, 127}) {
+      streams.insert(loop_stream(5, layer, slot));
+      ++count;
+    }
+    for (uint64_t part : {0, 1, 63, 255}) {
       streams.insert(initializer_stream(layer, part));
       ++count;
       for (uint64_t step : {0ull, 1ull, 1ull << 38}) {

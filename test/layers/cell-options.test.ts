@@ -20,7 +20,7 @@ const cells: Record<string, (more: object) => Layer> = {
   'indRnn with tanh': (more) => indRnn({ ...BASE, activation: 'tanh', ...more }),
 };
 
-describe.each(Object.entries(cells))('%s', (_name, make) => {
+describe.each(Object.entries(cells))('%s', (name, make) => {
   test('a session gives what predict gives, and carries its states', async () => {
     using model = sequential([make({ init: 'torch' })], { seed: 3 });
     const x = numbers(6 * 3, 1);
@@ -68,6 +68,29 @@ describe.each(Object.entries(cells))('%s', (_name, make) => {
     expect(loss.at(-1)).toBeLessThan(loss[0]!);
     for (const [name, { data }] of Object.entries(model.getWeights())) {
       expect([name, [...data]]).not.toEqual([name, [...before[name]!.data]]);
+    }
+  });
+
+  test('dropout in the loop changes training alone', async () => {
+    const x = { data: numbers(8 * 6 * 3, 2), shape: [8, 6, 3] };
+    const y = { data: numbers(8, 3), shape: [8, 1] };
+    const losses = async (more: object) => {
+      using model = sequential(
+        [make({ returnSequences: false, ...more }), layers.dense({ units: 1 })],
+        { seed: 5 },
+      );
+      const { loss: evaluated } = await model.evaluate(x, y, { loss: 'meanSquaredError' });
+      const optimizer = optimizers.sgd({ learningRate: 0 });
+      const history = await model.fit(x, y, { loss: 'meanSquaredError', batchSize: 8, optimizer });
+      return { evaluated, trained: history.loss[0] };
+    };
+    const plain = await losses({});
+    const all: object[] = [{ recurrentDropout: 0.5 }];
+    if (name.startsWith('lstm')) all.push({ candidateDropout: 0.5 });
+    for (const options of all) {
+      const dropped = await losses(options);
+      expect(dropped.evaluated).toBe(plain.evaluated);
+      expect(dropped.trained).not.toBe(plain.trained);
     }
   });
 });
@@ -154,6 +177,9 @@ test('wrong options are refused', () => {
   expect(message(() => lstm({ units: 2, cellClip: true as never }))).toMatch(/^TypeError: /);
   expect(message(() => lstm({ units: 2, peepholes: true } as never))).toContain('peephole');
   expect(message(() => layers.gru({ units: 2, cellClip: 1 } as never))).toMatch(/^TypeError: /);
+  expect(message(() => indRnn({ units: 2, candidateDropout: 0.1 } as never))).toMatch(
+    /^TypeError: .*candidateDropout/,
+  );
   expect(message(() => indRnn({ units: 2, recurrentInitializer: 'orthogonal' }))).toMatch(
     /^RangeError: Expected an initialiser for a vector \(.*\) for "indRnn.recurrentInitializer"/,
   );

@@ -1,4 +1,4 @@
-/** Variational dropout and activation regularisation, as a user meets them. */
+/** Dropout of recurrent layers and activation regularisation, as a user meets them. */
 import { callbacks, fromConfig, layers, optimizers, sequential } from '../../lib';
 import type { Model } from '../../lib';
 import { argumentError, thrownBy } from '../helpers/errors';
@@ -28,13 +28,16 @@ const everything = {
   dropout: 0.5,
   variationalDropout: true,
   weightDrop: 0.3,
+  zoneout: { h: 0.1, c: 0.4 },
+  recurrentDropout: 0.2,
+  candidateDropout: 0.2,
   activationRegularization: 2,
   temporalActivationRegularization: 1,
 } as const;
 
-function weightsOf(of: Model): Record<string, unknown> {
+function weightsOf(of: Model): Record<string, Float32Array> {
   return Object.fromEntries(
-    Object.entries(of.getWeights()).map(([name, { data }]) => [name, data]),
+    Object.entries(of.getWeights()).map(([name, { data }]) => [name, Float32Array.from(data)]),
   );
 }
 
@@ -114,6 +117,86 @@ test('weight drop trains the whole matrix in time, and leaves predictions alone'
   };
   expect(await unchanged(1)).toBeGreaterThan(0.6);
   expect(await unchanged(60)).toBeLessThan(0.1);
+});
+
+test('a state that zoneout keeps for good gives its cell no gradient', async () => {
+  const before = weightsOf(model());
+  const changed = async (zoneout: NonNullable<Lstm['zoneout']>) => {
+    const made = model({ zoneout });
+    await made.fit(x, y, { loss, batchSize: 6, epochs: 3 });
+    const after = weightsOf(made);
+    return Object.keys(before).filter(
+      (name) => !before[name]!.every((w, i) => w === after[name]![i]),
+    );
+  };
+  // The output of the layer stays 0: only the bias above it can learn.
+  expect(await changed(0.999999)).toEqual(['dense.bias']);
+  expect(await changed({ h: 0.5, c: 0.5 })).toEqual(Object.keys(before));
+});
+
+test('a model with zoneout learns more than a constant', async () => {
+  const made = model({ zoneout: { h: 0.1, c: 0.3 } });
+  const optimizer = optimizers.adam({ learningRate: 0.05 });
+  await made.fit(x, y, { loss, batchSize: 6, epochs: 60, optimizer });
+  // The least squared error of a constant is the variance, feature by feature.
+  const rows = y.data.length / 2;
+  const means = [0, 1].map(
+    (j) => y.data.filter((_, i) => i % 2 === j).reduce((a, b) => a + b) / rows,
+  );
+  const variance = y.data.reduce((sum, v, i) => sum + (v - means[i % 2]!) ** 2, 0) / y.data.length;
+  expect((await made.evaluate(x, y, { loss })).loss).toBeLessThan(variance);
+});
+
+test('zoneout predicts with the mean of its draws', async () => {
+  const [p, units] = [0.25, 4];
+  const make = (zoneout: number) =>
+    sequential([layers.simpleRnn({ units, inputFeatures: 3, returnSequences: true, zoneout })], {
+      seed: 8,
+    });
+  const { data: zoned } = await make(p).predict(x);
+  const { data: plain } = await make(0).predict(x);
+  // From a state of zeros, the first step keeps 1 - p of what the cell makes.
+  for (let b = 0; b < 6; b++) {
+    for (let j = 0; j < units; j++) {
+      const at = b * 5 * units + j;
+      expect(zoned[at]).toBeCloseTo((1 - p) * plain[at]!, 6);
+    }
+  }
+  expect((await make(p).predict(x)).data).toEqual(zoned);
+});
+
+test('a number for zoneout is one for every state, and a state without one has none', async () => {
+  const after = async (zoneout: NonNullable<Lstm['zoneout']>) =>
+    (await model({ zoneout }).predict(x)).data;
+  expect(await after(0.3)).toEqual(await after({ h: 0.3, c: 0.3 }));
+  expect(await after({ c: 0.3 })).toEqual(await after({ h: 0, c: 0.3 }));
+  expect(await after({ c: 0.3 })).not.toEqual(await after(0.3));
+  expect(await after({})).toEqual(await after(0));
+});
+
+test('recurrent dropout and dropout of the candidate change training alone', async () => {
+  const losses = async (gru: Partial<Parameters<typeof layers.gru>[0]>) => {
+    const made = sequential(
+      [layers.gru({ units: 4, inputFeatures: 3, ...gru }), layers.dense({ units: 2 })],
+      { seed: 8 },
+    );
+    const targets = { data: numbers(6 * 2, 5), shape: [6, 2] };
+    const { loss: before } = await made.evaluate(x, targets, { loss });
+    const history = await made.fit(x, targets, {
+      loss,
+      batchSize: 6,
+      epochs: 2,
+      optimizer: optimizers.sgd({ learningRate: 0 }),
+    });
+    return { before, trained: history.loss };
+  };
+  const plain = await losses({});
+  expect(new Set(plain.trained).size).toBe(1);
+  for (const options of [{ recurrentDropout: 0.5 }, { candidateDropout: 0.5 }]) {
+    const dropped = await losses(options);
+    expect(dropped.before).toBe(plain.before);
+    expect(new Set([...plain.trained, ...dropped.trained]).size).toBe(3);
+  }
 });
 
 test('dropout is off in prediction, evaluation and sessions', async () => {
@@ -212,6 +295,46 @@ describe('refused', () => {
       () => lstm!({ units: 1, weightDrop: 1 }),
       'RangeError',
       /weightDrop/,
+    ],
+    [
+      'zoneout of 1',
+      () => lstm!({ units: 1, zoneout: 1 }),
+      'RangeError',
+      /below 1 for "lstm\.zoneout"/,
+    ],
+    [
+      'zoneout of a state below 0',
+      () => lstm!({ units: 1, zoneout: { c: -0.1 } }),
+      'RangeError',
+      /at least 0 and below 1 for "lstm\.zoneout\.c"/,
+    ],
+    [
+      'zoneout of a state that the cell does not have',
+      () => (layers.gru as (o: object) => unknown)({ units: 1, zoneout: { c: 0.1 } }),
+      'TypeError',
+      /gru\.zoneout/,
+    ],
+    [
+      'zoneout that is a word',
+      () => lstm!({ units: 1, zoneout: 'much' }),
+      'TypeError',
+      /a number, or one for each state/,
+    ],
+    [
+      'states that are always hidden',
+      () => lstm!({ units: 1, recurrentDropout: 1 }),
+      'RangeError',
+      /below 1 for "lstm\.recurrentDropout"/,
+    ],
+    [
+      'dropout of a candidate that the cell does not have',
+      () =>
+        (layers.simpleRnn as unknown as (o: object) => unknown)({
+          units: 1,
+          candidateDropout: 0.1,
+        }),
+      'TypeError',
+      /candidateDropout/,
     ],
     ['rates of 1', () => spatialDropout1d!({ rate: 1 }), 'RangeError', /below 1/],
     ['rates that are missing', () => spatialDropout1d!({}), 'TypeError', /rate/],

@@ -21,21 +21,36 @@ struct ForwardLanes {
   float* gates;  // in: input projection with biases; out, when training: what backward needs
   float* recurrent_gates;  // split cells when training, else null
   float* operand;          // two-phase cells
+  const float* candidate;  // factors of the candidate; only of cells with dropout of it
   const float* previous[kMaxStates];
   float* next[kMaxStates];
-  const float* vectors;  // vector v of the cell at `vectors + v * V`; set where there are any
+  const float* vectors;  // vector v of the cell at `vectors + v * V`; set where it may have any
   float cell_clip;       // set where the cell clips
 };
 
 struct BackwardLanes {
   float* gates;            // in: what forward stored; out: gradients of the pre-activations
   float* recurrent_gates;  // split cells: out: gradients of the recurrent products
+  const float* candidate;  // as in forward
   const float* previous[kMaxStates];
   const float* next[kMaxStates];
   float*
       dstate[kMaxStates];  // in: gradients of `next` past h; out: of `previous`, without products
   const float* vectors;    // as forward
   float cell_clip;
+};
+
+// Type: the cell with dropout of its candidate, what it adds to its memory at a step (Semeniuta,
+// Severyn & Barth, COLING 2016), as a cell of its own. Cells that have a candidate specialise this;
+// the other cell's `kDropsCandidate` is true, and its lanes have `candidate`.
+template <class Cell>
+struct WithCandidateDropout {
+  using Type = void;
+};
+
+template <class Cell>
+inline constexpr bool kDropsCandidate = requires {
+  Cell::kDropsCandidate;
 };
 
 // x (1 - x): the derivative of a sigmoid from its value.

@@ -54,5 +54,44 @@ struct GruResetBefore {
   }
 };
 
+// h' = (1 - z) d n + z h; what belongs to r and its operand is as it was.
+struct GruResetBeforeDropped {
+  static constexpr bool kDropsCandidate = true;
+  static constexpr CellInfo kInfo = GruResetBefore::kInfo;
+
+  template <int kPhase>
+  static OSTINATO_INLINE void forward(const ForwardLanes& x, const Vf* sum) {
+    if constexpr (kPhase == 0) {
+      GruResetBefore::forward<0>(x, sum);
+    } else {
+      const Vf z = load(x.gates + Vf::kWidth);
+      const Vf n = tanh(sum[0]);
+      const Vf kept = load(x.candidate) * n;
+      store(x.next[0], fma(z, load(x.previous[0]) - kept, kept));
+      if (x.training) store(x.gates + 2 * Vf::kWidth, n);
+    }
+  }
+
+  template <int kPhase>
+  static OSTINATO_INLINE void backward(const BackwardLanes& x, Vf d) {
+    if constexpr (kPhase == 0) {
+      const Vf dh = d;
+      const Vf z = load(x.gates + Vf::kWidth);
+      const Vf n = load(x.gates + 2 * Vf::kWidth);
+      const Vf mask = load(x.candidate);
+      store(x.gates + Vf::kWidth, dh * fnma(mask, n, load(x.previous[0])) * sigmoid_slope(z));
+      store(x.gates + 2 * Vf::kWidth, fnma(z, dh, dh) * mask * tanh_slope(n));
+      store(x.dstate[0], dh * z);
+    } else {
+      GruResetBefore::backward<1>(x, d);
+    }
+  }
+};
+
+template <>
+struct WithCandidateDropout<GruResetBefore> {
+  using Type = GruResetBeforeDropped;
+};
+
 }  // namespace
 }  // namespace ostinato::OSTINATO_ISA
