@@ -90,11 +90,14 @@ export function constraint(): Field<WeightConstraint | undefined> {
 export interface WeightRuleOptions {
   /** On the weights. Default none. */
   kernelRegularizer?: Regularizer;
-  /** On the biases; of a recurrent layer, on both of them. Default none. */
+  /**
+   * On the biases; of a recurrent layer, on both of them, and on the learned vectors of a defined
+   * cell. Default none.
+   */
   biasRegularizer?: Regularizer;
   /** Of the weights. Default none. */
   kernelConstraint?: WeightConstraint;
-  /** Of the biases. Default none. */
+  /** Of the biases and learned vectors. Default none. */
   biasConstraint?: WeightConstraint;
 }
 
