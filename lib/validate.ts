@@ -168,6 +168,7 @@ const FOREIGN_NAMES: Record<string, { here: readonly string[]; origin: string }>
   inFeatures: { here: ['inputFeatures'], origin: "PyTorch's name" },
   inputShape: { here: ['inputFeatures'], origin: "Keras's name; give the last dimension alone" },
   numLayers: { here: ['layers'], origin: "PyTorch's name" },
+  projSize: { here: ['projection'], origin: "PyTorch's name" },
   nonlinearity: { here: ['activation'], origin: "PyTorch's name" },
   bias: { here: ['useBias'], origin: "PyTorch's name" },
   p: { here: ['rate'], origin: "PyTorch's name" },

@@ -132,7 +132,7 @@ void cell_forward(State& state, const Kernels* kernels, int cell, bool training)
   Step step(*kernels, info, rows, units);
   ostinato::CellForwardArgs args{};
   args.rows = rows;
-  args.units = units;
+  args.units = args.hidden = units;
   args.panel_end = step.panels;
   args.training = training;
   args.weights = step.weights.data();
@@ -147,7 +147,7 @@ void cell_forward(State& state, const Kernels* kernels, int cell, bool training)
     args.next[s] = step.next[s].data();
   }
   args.multiplied = args.previous[0];
-  args.previous_ld = args.next_ld = step.hp;
+  args.multiplied_ld = args.previous_ld = args.next_ld = step.hp;
   args.vectors = step.vectors.data();
   args.cell_clip = 1;
   for (auto _ : state) {
@@ -165,7 +165,7 @@ void cell_backward(State& state, const Kernels* kernels, int cell) {
   Step step(*kernels, info, rows, units);
   ostinato::CellBackwardArgs args{};
   args.rows = rows;
-  args.units = units;
+  args.units = args.hidden = units;
   args.panel_end = step.panels;
   args.weights = step.weights.data();
   args.following = step.following.data();

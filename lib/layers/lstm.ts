@@ -1,5 +1,5 @@
-import { wrongKind } from '../errors';
-import { flag, number, optional, parseOptions } from '../validate';
+import { wrongKind, wrongValue } from '../errors';
+import { MAX_DIMENSION, flag, integer, number, optional, parseOptions } from '../validate';
 import { registerLayer } from './layer';
 import { RecurrentLayer, candidateDropout, isChrono, recurrentSchema } from './recurrent';
 import type { RecurrentOptions, TimeGates } from './recurrent';
@@ -36,6 +36,15 @@ export interface LstmOptions extends RecurrentOptions {
    * was. 1e-30 … 1e30. Default: no bound.
    */
   cellClip?: number;
+  /**
+   * Project h to so many values, 1 … units (LSTMP; Sak, Senior and Beaufays 2014; PyTorch's
+   * `proj_size`): h = W_hr (o tanh(c)), with the parameter `weight_hr_l{k}`, [projection, units],
+   * without biases. Outputs and the state `h` have `projection` values, `c` has `units`, and
+   * `weight_hh_l{k}` is [4·units, projection]: many memory cells with few recurrent weights.
+   * `kernelInitializer`, `kernelRegularizer` and `kernelConstraint` hold for `weight_hr_l{k}`, too;
+   * `weightDrop` does not. Default: no projection.
+   */
+  projection?: number;
 }
 
 /** Indices in the order i, f, g, o; the last one in f, g, o. */
@@ -49,13 +58,14 @@ const schema = {
   peephole: flag(false),
   coupledGates: flag(false),
   cellClip: optional(number({ min: 1e-30, max: 1e30 })),
+  projection: optional(integer(1, MAX_DIMENSION)),
   candidateDropout,
 };
 
 /**
  * Long short-term memory (Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al.
  * 2000): c = f c + i g, h = o tanh(c). Gates are stored in the order i, f, g, o; with
- * `coupledGates` f, g, o.
+ * `coupledGates` f, g, o. With `projection` h = W_hr (o tanh(c)).
  */
 export class Lstm extends RecurrentLayer {
   static readonly type = 'lstm';
@@ -72,6 +82,10 @@ export class Lstm extends RecurrentLayer {
         "it sets the forget gate's bias itself",
       );
     }
+    const { projection, units } = rest;
+    if (projection !== undefined && projection > units) {
+      throw wrongValue(`an integer from 1 to units (${units})`, 'lstm.projection', projection);
+    }
     const unit = unitForgetBias ?? (rest.init !== 'torch' && !chrono);
     super(Lstm.type, { ...rest, unitForgetBias: unit }, ['h', 'c']);
   }
@@ -83,6 +97,10 @@ export class Lstm extends RecurrentLayer {
 
   protected override get stateNames(): readonly string[] {
     return ['h', 'c'];
+  }
+
+  protected override get outputUnits(): number {
+    return (this.options['projection'] ?? this.options['units']) as number;
   }
 
   override get nativeType(): string {
@@ -102,7 +120,8 @@ registerLayer(Lstm.type, (options) => new Lstm(options as unknown as LstmOptions
 
 /**
  * Makes an {@link Lstm}. Input [batch, time, features]; output [batch, units], or
- * [batch, time, units] with `returnSequences`; states `h` and `c`.
+ * [batch, time, units] with `returnSequences`; states `h` and `c`. With `projection` the output and
+ * `h` have that many values in place of `units`.
  *
  * @throws TypeError, RangeError for wrong options
  */

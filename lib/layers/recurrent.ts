@@ -39,7 +39,10 @@ export type Zoneout = number | Readonly<Record<string, number>>;
 
 /** Options of every recurrent layer. */
 export interface RecurrentOptions extends LayerOptions, WeightRuleOptions {
-  /** Size of the hidden state, and of the output of one direction. Required. */
+  /**
+   * Size of the hidden state, and of the output of one direction; of an LSTM with `projection`, of
+   * its cell state. Required.
+   */
   units: number;
   /** Stacked layers of this kind; each reads the whole sequence of the one below. Default 1. */
   layers?: number;
@@ -263,6 +266,11 @@ export abstract class RecurrentLayer extends Layer {
   /** The gates that chrono initialisation sets, or null for a cell without. */
   protected abstract get timeGates(): TimeGates | null;
 
+  /** Values of h, the output of one direction. */
+  protected get outputUnits(): number {
+    return this.options['units'] as number;
+  }
+
   override nativeOptions(): NativeOptions {
     const options = super.nativeOptions();
     if (!isChrono(this.options['biasInitializer'])) return options;
@@ -316,10 +324,10 @@ export abstract class RecurrentLayer extends Layer {
   outputShape(input: ValueShape, place: Place): ValueShape {
     requireNumbers(input, place);
     requireSequence(input, place);
-    const { units, bidirectional, mergeMode, returnSequences } = this.options;
+    const { bidirectional, mergeMode, returnSequences } = this.options;
     const doubled = bidirectional === true && mergeMode === 'concat';
     return {
-      features: (units as number) * (doubled ? 2 : 1),
+      features: this.outputUnits * (doubled ? 2 : 1),
       timed: returnSequences === true,
       tokens: false,
     };

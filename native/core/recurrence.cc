@@ -19,8 +19,9 @@ constexpr int64_t kStepwiseRows = 2;
 // speed.
 constexpr int64_t kBlockBytes = int64_t{1} << 20;
 constexpr int64_t kBlockRows = 512;
-// Before the phases of a cell, where h is masked: the product needs all units of a row.
-constexpr int kMaskPhase = -1;
+// Before the phases of a cell: forward, where h is masked, since the product needs all units of a
+// row; backward, where the gradient of a projected h is made, for the same reason.
+constexpr int kMaskPhase = -1, kHiddenPhase = -1;
 
 }  // namespace
 
@@ -31,10 +32,11 @@ void Recurrence::plan(Workspace& workspace, const Pass& pass, bool keep_outputs)
   const int64_t columns = cell.gates * padded(units);
   const Lifetime lifetime = pass.gradients ? Lifetime::kSaved : Lifetime::kScratch;
   const int64_t gate_buffers = cell.split_gates != 0 ? 2 : 1;
-  const int64_t unit_buffers = cell.states + (cell.phases > 1 ? 1 : 0);
+  const int64_t unit_buffers = cell.states - 1 + (cell.phases > 1 ? 1 : 0);
   segments_.plan(
       *pass.geometry, reverse_, checkpoint_every_, pass.gradients,
-      {columns, gate_buffers * columns + unit_buffers * padded(units) + dropout_floats(pass)});
+      {columns, gate_buffers * columns + unit_buffers * padded(units) + padded(weights_.hidden()) +
+                    dropout_floats(pass) + projection_floats()});
   const int64_t rows = segments_.buffer_rows();
 
   workspace.want_spread(&gates_, rows, columns, lifetime);
@@ -53,14 +55,15 @@ void Recurrence::plan(Workspace& workspace, const Pass& pass, bool keep_outputs)
                    !all_steps     ? batch
                    : windowed_[s] ? rows
                                   : pass.geometry->rows(),
-                   units, Lifetime::kSaved);
+                   weights_.width(s), Lifetime::kSaved);
   }
   plan_checkpoints(workspace, pass);
   plan_dropout(workspace, pass, lifetime);
+  plan_projection(workspace, pass, lifetime);
   gathered_ = {};
   if (!pass.gradients) return;
   if (!pass.geometry->dense() && !cell.elementwise && !dropout_.masks(pass)) {
-    workspace.want(&gathered_, rows, units, Lifetime::kScratch);
+    workspace.want(&gathered_, rows, weights_.hidden(), Lifetime::kScratch);
   }
   workspace.want(&tn_scratch_, multiply_tn_scratch(*pass.kernels, pass.threads),
                  Lifetime::kScratch);
@@ -82,7 +85,8 @@ Recurrence::Split Recurrence::choose_split(const Pass& pass) const {
   const int64_t needed = weights <= kResidentFloats ? kRowsPerThread : kRowsPerThreadLarge;
   if (batch >= needed * threads) return {threads, true};
   const int64_t by_step = batch * weights / kStepWorkPerThread;
-  const int64_t panels = padded(weights_.units()) / pass.kernels->width;
+  const int64_t together = panels_together(pass);
+  const int64_t panels = (padded(weights_.units()) / pass.kernels->width + together - 1) / together;
   const int64_t by_panels = std::min<int64_t>({threads, by_step, panels});
   if (by_panels > 1) return {static_cast<int>(by_panels), false};
   return {};
@@ -99,14 +103,19 @@ Recurrence::Split Recurrence::split_for(const Pass& pass) const {
   return split;
 }
 
-Recurrence::Part Recurrence::part_of(const Pass& pass, const Split& split,
-                                     const Member& member) const {
+Recurrence::Parts Recurrence::parts_of(const Pass& pass, const Split& split,
+                                       const Member& member) const {
   const Geometry& geometry = *pass.geometry;
-  const int64_t panels = padded(weights_.units()) / pass.kernels->width;
-  if (!split.by_rows) {
-    const Member::Range range = member.share(panels);
-    return {0, geometry.batch(), range.begin, range.end};
-  }
+  const auto with_rows = [&](int64_t begin, int64_t end) {
+    const auto part = [&](int64_t columns) -> Part {
+      const int64_t panels = padded(columns) / pass.kernels->width;
+      if (split.by_rows) return {begin, end, 0, panels};
+      const Member::Range range = member.share(panels, panels_together(pass));
+      return {begin, end, range.begin, range.end};
+    };
+    return Parts{part(weights_.units()), part(weights_.hidden())};
+  };
+  if (!split.by_rows) return with_rows(0, geometry.batch());
   // Rows are sorted by length: equal numbers of steps, not of rows.
   const auto boundary = [&](int index) {
     if (geometry.dense()) return geometry.batch() * index / member.size;
@@ -117,7 +126,7 @@ Recurrence::Part Recurrence::part_of(const Pass& pass, const Split& split,
     }
     return index == member.size ? geometry.batch() : row;
   };
-  return {boundary(member.index), boundary(member.index + 1), 0, panels};
+  return with_rows(boundary(member.index), boundary(member.index + 1));
 }
 
 int64_t Recurrence::continuing(const Geometry& geometry, int64_t t) const {
@@ -134,7 +143,7 @@ const float* Recurrence::state_before(const Geometry& geometry, size_t state, in
                                       int64_t row) const {
   if (state > 0 && sequence_is_running_) return sequence_[state].row(row);
   if (row < continuing(geometry, t)) return sequence_row(geometry, state, step_before(t), row);
-  return initial_[state].data() + row * padded(weights_.units());
+  return initial_[state].data() + row * padded(weights_.width(state));
 }
 
 float* Recurrence::state_after(const Geometry& geometry, size_t state, int64_t t,
@@ -176,20 +185,20 @@ void Recurrence::for_blocks(const Pass& pass, bool backwards, const Body& body) 
   }
 }
 
-// body(t, phase, part) for the block's steps in processing order, or in the opposite one, and for
-// the phases of each from `first_phase` on.
+// body(t, phase, parts) for the block's steps in processing order, or in the opposite one, and for
+// the phases of each from `first_phase` on: those of the cell, then forward that of a projection.
 template <class Body>
 void Recurrence::run_loop(const Pass& pass, bool backwards, int first_phase,
                           const Body& body) const {
-  const int phases = info(pass).phases;
+  const int phases = info(pass).phases + (weights_.projects() && !backwards ? 1 : 0);
   const Split split = split_for(pass);
   Barrier barrier;
   parallel_team(split.threads, [&](const Member& member) {
-    const Part part = part_of(pass, split, member);
+    const Parts parts = parts_of(pass, split, member);
     for (int64_t i = 0; i < block_.end - block_.begin; ++i) {
       const int64_t t = reverse_ != backwards ? block_.end - 1 - i : block_.begin + i;
       for (int phase = first_phase; phase < phases; ++phase) {
-        body(t, phase, part);
+        body(t, phase, parts);
         if (!split.by_rows) barrier.wait(member);
       }
     }
@@ -221,7 +230,10 @@ void Recurrence::forward_step(const Pass& pass, int64_t t, int phase, const Part
       if (!keep_gates) args.gates = gates_.row(first);  // the same rows in all steps
     }
     forward_kernel(pass)(args);
-    if (mixes) zone_out(pass, t, first, rows, part);
+    // A projected h is not there yet.
+    for (int s = first_cell_state(); mixes && s < info(pass).states; ++s) {
+      zone_out(pass, s, t, first, rows, part);
+    }
   });
 }
 
@@ -231,6 +243,7 @@ CellForwardArgs Recurrence::forward_args(const Pass& pass, int64_t t, int64_t fi
   CellForwardArgs args{};
   args.rows = rows;
   args.units = weights_.units();
+  args.hidden = weights_.hidden();
   args.phase = phase;
   args.weights = weights_.recurrent_forward(phase);
   args.recurrent_bias = weights_.recurrent_bias();
@@ -248,9 +261,12 @@ CellForwardArgs Recurrence::forward_args(const Pass& pass, int64_t t, int64_t fi
   }
   args.candidate = candidate_row(geometry, t, first);
   args.multiplied = masked_ ? masked_row(geometry, t, first) : args.previous[0];
+  args.multiplied_ld = padded(weights_.hidden());
   // Made of what the first product multiplies: the operand of a second one, and a cell's own
   // product unit by unit.
   if (phase + 1 < info(pass).phases || info(pass).elementwise) args.previous[0] = args.multiplied;
+  // A cell whose h is projected does not look at it, whose rows are others.
+  if (unprojected_) args.previous[0] = args.next[0] = unprojected_row(pass, t, first);
   args.previous_ld = padded(weights_.units());
   args.next_ld = padded(weights_.units());
   args.vectors = weights_.packed_cell_vectors();
@@ -286,9 +302,10 @@ void Recurrence::forward_segment(const Pass& pass, const Matrix& x, bool keep_ga
   for_blocks(pass, false, [&] {
     if (!stepwise) project_inputs(pass, x, block_);
     draw_candidate_masks(pass, block_);
-    run_loop(pass, false, masks ? kMaskPhase : 0, [&](int64_t t, int phase, const Part& part) {
-      if (phase == kMaskPhase) return mask_step(pass, t, part);
-      forward_step(pass, t, phase, part, keep_gates, stepwise ? &x : nullptr);
+    run_loop(pass, false, masks ? kMaskPhase : 0, [&](int64_t t, int phase, const Parts& parts) {
+      if (phase == kMaskPhase) return mask_step(pass, t, parts.hidden);
+      if (phase == info(pass).phases) return project_step(pass, t, parts.hidden);
+      forward_step(pass, t, phase, parts.units, keep_gates, stepwise ? &x : nullptr);
     });
     pass.check_cancel();
   });
@@ -296,57 +313,57 @@ void Recurrence::forward_segment(const Pass& pass, const Matrix& x, bool keep_ga
 
 // ---- backward ---------------------------------------------------------------------------------
 
-void Recurrence::backward_step(const Pass& pass, int64_t t, int phase, const Part& part) const {
+CellBackwardArgs Recurrence::backward_args(const Pass& pass, int64_t t, int64_t first, int64_t rows,
+                                           bool followed) const {
   const Geometry& geometry = *pass.geometry;
-  const CellInfo& cell = info(pass);
+  CellBackwardArgs args{};
+  args.rows = rows;
+  args.units = weights_.units();
+  args.hidden = weights_.hidden();
+  args.weight_rows = weight_rows_;
+  if (weight_rows_ == nullptr) args.weights = weights_.recurrent_backward(0);
+  if (followed) args.following = gates_row(product_gates(), geometry, step_after(t), first);
+  args.following_ld = product_gates().ld;
+  args.gates = gates_row(gates_, geometry, t, first);
+  args.gates_ld = gates_.ld;
+  if (recurrent_gates_) args.recurrent_gates = gates_row(recurrent_gates_, geometry, t, first);
+  if (dy_) args.dy = dy_.row(geometry.row(first, t));
+  args.dy_ld = dy_.ld;
+  for (int s = 0; s < info(pass).states; ++s) {
+    args.previous[s] = state_before(geometry, s, t, first);
+    args.next[s] = computed_row(pass, s, t, first);
+    args.dstate[s] = dstate_[s].data() + first * padded(weights_.width(s));
+  }
+  args.previous_ld = padded(weights_.units());
+  args.next_ld = padded(weights_.units());
+  args.dstate_ld = padded(weights_.units());
+  args.vectors = weights_.packed_cell_vectors();
+  args.cell_clip = weights_.cell_clip();
+  args.candidate = candidate_row(geometry, t, first);
+  args.tape = weights_.tape();
+  args.params = weights_.packed_vectors();
+  if (vector_gradients_) {
+    args.param_gradients = gates_row(vector_gradients_, geometry, t, first);
+    args.param_gradients_ld = vector_gradients_.ld;
+  }
+  return args;
+}
+
+void Recurrence::backward_step(const Pass& pass, int64_t t, int phase, const Part& part) const {
   const bool dropped = drops(pass);
-  const int64_t end = std::min(part.row_end, geometry.active(t));
-  // Rows differ in where their state came from and in whether a later step sends gradients.
-  const int64_t from = continuing(geometry, t);
-  const int64_t to = continued(geometry, t);
-  const int64_t cuts[] = {part.row_begin, std::min(from, to), std::max(from, to), end};
-  for (int i = 0; i < 3; ++i) {
-    const int64_t first = std::max(cuts[i], part.row_begin);
-    const int64_t last = std::min(cuts[i + 1], end);
-    if (first >= last) continue;
-    CellBackwardArgs args{};
-    args.rows = last - first;
-    args.units = weights_.units();
+  for_backward_pieces(*pass.geometry, t, part, [&](int64_t first, int64_t rows, bool followed) {
+    CellBackwardArgs args = backward_args(pass, t, first, rows, followed);
     args.panel_begin = part.panel_begin;
     args.panel_end = part.panel_end;
     args.phase = phase;
-    args.weight_rows = weight_rows_;
-    if (weight_rows_ == nullptr) args.weights = weights_.recurrent_backward(phase);
-    if (first < to) args.following = gates_row(product_gates(), geometry, step_after(t), first);
-    args.following_ld = product_gates().ld;
-    args.gates = gates_row(gates_, geometry, t, first);
-    args.gates_ld = gates_.ld;
-    if (recurrent_gates_) args.recurrent_gates = gates_row(recurrent_gates_, geometry, t, first);
-    if (dy_) args.dy = dy_.row(geometry.row(first, t));
-    args.dy_ld = dy_.ld;
-    for (int s = 0; s < cell.states; ++s) {
-      args.previous[s] = state_before(geometry, s, t, first);
-      args.next[s] = computed_row(pass, s, t, first);
-      args.dstate[s] = dstate_[s].data() + first * padded(weights_.units());
-    }
-    args.previous_ld = padded(weights_.units());
-    args.next_ld = padded(weights_.units());
-    args.dstate_ld = padded(weights_.units());
-    args.vectors = weights_.packed_cell_vectors();
-    args.cell_clip = weights_.cell_clip();
-    args.candidate = candidate_row(geometry, t, first);
-    args.tape = weights_.tape();
-    args.params = weights_.packed_vectors();
-    if (vector_gradients_) {
-      args.param_gradients = gates_row(vector_gradients_, geometry, t, first);
-      args.param_gradients_ld = vector_gradients_.ld;
-    }
+    if (phase > 0 && weight_rows_ == nullptr) args.weights = weights_.recurrent_backward(phase);
+    if (weights_.projects()) unproject_gradient(pass, t, first, part, args);
     if (dropped) {
       backward_dropped(pass, t, first, part, args);
     } else {
       backward_kernel(pass)(args);
     }
-  }
+  });
 }
 
 void Recurrence::backward(const Pass& pass, const ParamTable& params, const Matrix& x,
@@ -365,9 +382,11 @@ void Recurrence::backward(const Pass& pass, const ParamTable& params, const Matr
       weights_.recurrent_in_place(*pass.geometry) ? params.value(weights_.weight_hh()) : nullptr;
   for (;;) {
     for_blocks(pass, true, [&] {
-      run_loop(pass, true, 0, [&](int64_t t, int phase, const Part& part) {
-        backward_step(pass, t, phase, part);
-      });
+      run_loop(pass, true, weights_.projects() ? kHiddenPhase : 0,
+               [&](int64_t t, int phase, const Parts& parts) {
+                 if (phase == kHiddenPhase) return hidden_backward_step(pass, t, parts.hidden);
+                 backward_step(pass, t, phase, parts.units);
+               });
       pass.check_cancel();
       weight_gradients(pass, params, rows_of(x, block_.first_row, block_.rows));
       pass.check_cancel();

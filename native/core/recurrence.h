@@ -38,8 +38,8 @@ class Recurrence {
   void backward(const Pass& pass, const ParamTable& params, const Matrix& x, const Matrix& dy,
                 const Matrix& dx, bool accumulate_dx);
 
-  // States in batch order, rows of H floats without padding. A null source means zeros; without a
-  // call since the last forward (backward) they are zeros too.
+  // States in batch order, rows of H floats (a projected h: P) without padding. A null source means
+  // zeros; without a call since the last forward (backward) they are zeros too.
   void set_initial(const Geometry& geometry, size_t state, const float* source);
   void get_final(const Geometry& geometry, size_t state, float* destination) const;
   void set_final_gradient(const Geometry& geometry, size_t state, const float* source);
@@ -54,7 +54,7 @@ class Recurrence {
 
  private:
   // Who computes what: whole rows through all steps without a barrier, or panels of units with a
-  // barrier a step.
+  // barrier a step and phase.
   struct Split {
     int threads = 1;
     bool by_rows = true;
@@ -63,15 +63,26 @@ class Recurrence {
   struct Part {
     int64_t row_begin, row_end, panel_begin, panel_end;
   };
+  // A thread's part of what has H columns and of what has those of h; the same, unless h is
+  // projected.
+  struct Parts {
+    Part units, hidden;
+  };
 
   const CellInfo& info(const Pass& pass) const { return weights_.info(*pass.kernels); }
   // Recurrent multiply-adds of a row and step.
   int64_t row_work(const Pass& pass) const {
-    return info(pass).gates * weights_.units() * (info(pass).elementwise ? 1 : weights_.units());
+    const int64_t units = weights_.units(), hidden = weights_.hidden();
+    return info(pass).gates * units * (info(pass).elementwise ? 1 : hidden) +
+           (weights_.projects() ? units * hidden : 0);
   }
   Split choose_split(const Pass& pass) const;
   Split split_for(const Pass& pass) const;  // the choice, or what the pass's trial asks for
-  Part part_of(const Pass& pass, const Split& split, const Member& member) const;
+  // Panels of a row that one thread takes together: those of a panel of the projection's products.
+  int64_t panels_together(const Pass& pass) const {
+    return weights_.projects() ? pass.kernels->gemm_width / pass.kernels->width : 1;
+  }
+  Parts parts_of(const Pass& pass, const Split& split, const Member& member) const;
   // Rows of step t whose state comes from the step before (after) it in processing order; the
   // others begin (end) there.
   int64_t continuing(const Geometry& geometry, int64_t t) const;
@@ -119,6 +130,21 @@ class Recurrence {
     if (cut < end) fn(cut, end - cut);
   }
 
+  // The same in the backward pass: fn(first, rows, followed), where pieces also differ in whether a
+  // later step sends them gradients.
+  template <class Fn>
+  void for_backward_pieces(const Geometry& geometry, int64_t t, const Part& part,
+                           const Fn& fn) const {
+    const int64_t end = std::min(part.row_end, geometry.active(t));
+    const int64_t from = continuing(geometry, t), to = continued(geometry, t);
+    const int64_t cuts[] = {part.row_begin, std::min(from, to), std::max(from, to), end};
+    for (int i = 0; i < 3; ++i) {
+      const int64_t first = std::max(cuts[i], part.row_begin);
+      const int64_t last = std::min(cuts[i + 1], end);
+      if (first < last) fn(first, last - first, first < to);
+    }
+  }
+
   template <class Body>
   void for_blocks(const Pass& pass, bool backwards, const Body& body);
   template <class Body>
@@ -134,6 +160,10 @@ class Recurrence {
   CellForwardArgs forward_args(const Pass& pass, int64_t t, int64_t first, int64_t rows,
                                int phase) const;
   void backward_step(const Pass& pass, int64_t t, int phase, const Part& part) const;
+  // The arguments for `rows` rows from row `first` of step t on, but for panels; `followed`: a
+  // later step sends them gradients.
+  CellBackwardArgs backward_args(const Pass& pass, int64_t t, int64_t first, int64_t rows,
+                                 bool followed) const;
   void input_gradient(const Pass& pass, const ParamTable& params, const Matrix& dx,
                       bool accumulate) const;
   void finish_initial_gradient();
@@ -177,17 +207,52 @@ class Recurrence {
   }
   // What the product of step t multiplies; all of the part's rows must be there before it.
   void mask_step(const Pass& pass, int64_t t, const Part& part) const;
-  // The states after step t, from what the cell has computed.
-  void zone_out(const Pass& pass, int64_t t, int64_t first, int64_t rows, const Part& part) const;
+  // A state after step t, from what the cell has computed, if there is zoneout of it.
+  void zone_out(const Pass& pass, int state, int64_t t, int64_t first, int64_t rows,
+                const Part& part) const;
   template <class Call>
   void for_zoneout(const Pass& pass, int state, int64_t t, int64_t first, int64_t rows,
                    const Part& part, const Call& call) const;
+  // The way back: leaves in `gradient`, of rows of the state, what goes into the cell, and gives
+  // what goes past it.
+  void zone_gradient(const Pass& pass, int state, int64_t t, int64_t first, int64_t rows,
+                     const Part& part, float* gradient, float* kept) const;
+  // Adds the product of the following gates to the gradient of h through the mask: nothing is left
+  // of it in `args`.
+  void collect_masked_product(const Pass& pass, int64_t first, const Part& part,
+                              CellBackwardArgs& args) const;
   // One backward call of the cell, with what stands before and after it.
   void backward_dropped(const Pass& pass, int64_t t, int64_t first, const Part& part,
                         CellBackwardArgs args) const;
   void clear_product_gradient() const;
   // Moves the gradient of the masked h to that of h.
   void unmask_gradient(const Pass& pass, int64_t first, int64_t rows, const Part& part) const;
+
+  // ---- a projected h (recurrence_projection.cc) ----
+  void plan_projection(Workspace& workspace, const Pass& pass, Lifetime lifetime);
+  // The first state that is as the cell makes it; a projected h is not.
+  int first_cell_state() const { return weights_.projects() ? 1 : 0; }
+  // Floats that a projection keeps of a packed row.
+  int64_t projection_floats() const {
+    return weights_.projects() ? padded(weights_.units()) + padded(weights_.hidden()) : 0;
+  }
+  // What the cell puts out at step t, before the projection.
+  float* unprojected_row(const Pass& pass, int64_t t, int64_t row) const {
+    const Geometry& geometry = *pass.geometry;
+    return unprojected_.row(pass.gradients ? geometry.row(row, t) - segment_.first_row : row);
+  }
+  float* hidden_gradient_row(const Geometry& geometry, int64_t t, int64_t row) const {
+    return hidden_gradient_.row(geometry.row(row, t) - segment_.first_row);
+  }
+  // h after step t; all of the cell's output must be there before it.
+  void project_step(const Pass& pass, int64_t t, const Part& part) const;
+  // The gradient of the projection's output at step t; all gates of the following step must be
+  // there before it.
+  void hidden_backward_step(const Pass& pass, int64_t t, const Part& part) const;
+  // Makes the gradient of what the cell puts out, which is all that the cell is given of h.
+  void unproject_gradient(const Pass& pass, int64_t t, int64_t first, const Part& part,
+                          CellBackwardArgs& args) const;
+  void projection_gradient(const Pass& pass, const ParamTable& params) const;
 
   // ---- from segment to segment (recurrence_checkpoints.cc) ----
   void plan_checkpoints(Workspace& workspace, const Pass& pass);
@@ -209,7 +274,7 @@ class Recurrence {
   const int64_t checkpoint_every_;
   const LoopDropout dropout_;
 
-  // S stands for Segments::buffer_rows().
+  // S stands for Segments::buffer_rows(). What is of h has P columns where it is projected.
   Segments segments_;
   Segment segment_;                   // the one that lies in the buffers
   Segment block_;                     // steps of it that are worked on together
@@ -229,6 +294,9 @@ class Recurrence {
   Matrix masked_;                     // [S, H]: the masked h that each step's product multiplies
   Matrix candidate_mask_;             // [S, H]: factors of the candidates
   Matrix product_gradient_;           // [B, H]: of the masked h, until it is added to that of h
+  Matrix unprojected_;                // [S, H], or [B, H] without gradients: what is projected
+  Matrix unprojected_gradient_;       // [B, H]: of it
+  Matrix hidden_gradient_;            // [S, P]: of what it was projected to
   float* tn_scratch_ = nullptr;
   float* bias_sums_ = nullptr;
   float* cell_vector_sums_ = nullptr;   // [Hp]

@@ -23,8 +23,8 @@ void Recurrence::plan_checkpoints(Workspace& workspace, const Pass& pass) {
   const int64_t kept = pass.gradients ? segments_.count() - 1 : 1;
   for (int s = 0; s < info(pass).states; ++s) {
     if (!windowed_[s]) continue;
-    workspace.want(&checkpoints_[s], kept * batch, weights_.units(), Lifetime::kSaved);
-    workspace.want(&final_[s], batch, weights_.units(), Lifetime::kSaved);
+    workspace.want(&checkpoints_[s], kept * batch, weights_.width(s), Lifetime::kSaved);
+    workspace.want(&final_[s], batch, weights_.width(s), Lifetime::kSaved);
   }
   repeated_ = {};
   if (pass.gradients && segments_.cut() && all_states_known(pass) && !zones(pass, 0)) {

@@ -31,23 +31,26 @@ void Recurrence::plan_dropout(Workspace& workspace, const Pass& pass, Lifetime l
   for (int s = 0; s < kMaxStates; ++s) {
     computed_[s] = kept_[s] = {};
     if (!zones(pass, s)) continue;
-    workspace.want(&computed_[s], pass.gradients ? rows : batch, units, lifetime);
-    if (pass.gradients) workspace.want(&kept_[s], batch, units, Lifetime::kScratch);
+    workspace.want(&computed_[s], pass.gradients ? rows : batch, weights_.width(s), lifetime);
+    if (pass.gradients && s >= first_cell_state()) {
+      workspace.want(&kept_[s], batch, units, Lifetime::kScratch);
+    }
   }
   candidate_mask_ = mask_ = masked_ = product_gradient_ = {};
   if (dropout_.drops_candidate(pass)) workspace.want(&candidate_mask_, rows, units, lifetime);
   if (!dropout_.masks(pass)) return;
   workspace.want(&mask_, batch, units, Lifetime::kSaved);
-  workspace.want(&masked_, rows, units, lifetime);
+  workspace.want(&masked_, rows, weights_.hidden(), lifetime);
   if (pass.gradients && !info(pass).elementwise) {
-    workspace.want(&product_gradient_, batch, units, Lifetime::kSaved);
+    workspace.want(&product_gradient_, batch, weights_.hidden(), Lifetime::kSaved);
   }
 }
 
 int64_t Recurrence::dropout_floats(const Pass& pass) const {
-  int64_t rows = (dropout_.masks(pass) ? 1 : 0) + (dropout_.drops_candidate(pass) ? 1 : 0);
-  for (int s = 0; s < kMaxStates; ++s) rows += zones(pass, s) ? 1 : 0;
-  return rows * padded(weights_.units());
+  int64_t floats = dropout_.masks(pass) ? padded(weights_.hidden()) : 0;
+  if (dropout_.drops_candidate(pass)) floats += padded(weights_.units());
+  for (int s = 0; s < kMaxStates; ++s) floats += zones(pass, s) ? padded(weights_.width(s)) : 0;
+  return floats;
 }
 
 void Recurrence::draw_factors(const Pass& pass, float rate, int64_t number, float* row) const {
@@ -93,7 +96,8 @@ void Recurrence::mask_step(const Pass& pass, int64_t t, const Part& part) const 
   CombineArgs args{};
   args.kind = Combine::kMul;
   args.cols = part.panel_end * pass.kernels->width - column;
-  args.a_ld = args.b_ld = args.y_ld = padded(weights_.units());
+  args.a_ld = mask_.ld;
+  args.b_ld = args.y_ld = padded(weights_.hidden());
   for_pieces(geometry, t, part, [&](int64_t first, int64_t rows) {
     args.rows = rows;
     args.a = mask_.row(first) + column;
@@ -117,7 +121,7 @@ void Recurrence::for_zoneout(const Pass& pass, int state, int64_t t, int64_t fir
   args.row_blocks = LoopDropout::kMasks * blocks;
   args.begin = part.panel_begin * pass.kernels->width;
   args.end = part.panel_end * pass.kernels->width;
-  args.ld = padded(weights_.units());
+  args.ld = padded(weights_.width(state));
   args.rows = args.expected || geometry.dense() ? rows : 1;
   for (int64_t i = 0; i < rows; i += args.rows) {
     args.first_block = LoopDropout::zoneout_row(geometry, state, t, first + i) * blocks;
@@ -125,46 +129,55 @@ void Recurrence::for_zoneout(const Pass& pass, int state, int64_t t, int64_t fir
   }
 }
 
-void Recurrence::zone_out(const Pass& pass, int64_t t, int64_t first, int64_t rows,
+void Recurrence::zone_out(const Pass& pass, int state, int64_t t, int64_t first, int64_t rows,
                           const Part& part) const {
+  if (!computed_[state]) return;
   const Geometry& geometry = *pass.geometry;
-  for (int s = 0; s < info(pass).states; ++s) {
-    if (!computed_[s]) continue;
-    for_zoneout(pass, s, t, first, rows, part, [&](ZoneoutArgs& args, int64_t i) {
-      args.x = computed_row(pass, s, t, first + i);
-      args.previous = state_before(geometry, s, t, first) + i * args.ld;
-      args.y = state_after(geometry, s, t, first + i);
-      pass.kernels->zoneout(args);
-    });
-  }
+  for_zoneout(pass, state, t, first, rows, part, [&](ZoneoutArgs& args, int64_t i) {
+    args.x = computed_row(pass, state, t, first + i);
+    args.previous = state_before(geometry, state, t, first) + i * args.ld;
+    args.y = state_after(geometry, state, t, first + i);
+    pass.kernels->zoneout(args);
+  });
+}
+
+void Recurrence::zone_gradient(const Pass& pass, int state, int64_t t, int64_t first, int64_t rows,
+                               const Part& part, float* gradient, float* kept) const {
+  for_zoneout(pass, state, t, first, rows, part, [&](const ZoneoutArgs& place, int64_t i) {
+    pass.kernels->zoneout_grad({place, gradient + i * place.ld, kept + i * place.ld});
+  });
+}
+
+void Recurrence::collect_masked_product(const Pass& pass, int64_t first, const Part& part,
+                                        CellBackwardArgs& args) const {
+  CellBackwardArgs product = args;
+  product.gates = nullptr;
+  product.dy = nullptr;
+  product.dstate[0] = product_gradient_.row(first);
+  product.dstate_ld = product_gradient_.ld;
+  backward_kernel(pass)(product);
+  unmask_gradient(pass, first, args.rows, part);
+  args.following = nullptr;
 }
 
 void Recurrence::backward_dropped(const Pass& pass, int64_t t, int64_t first, const Part& part,
                                   CellBackwardArgs args) const {
   const auto kernel = backward_kernel(pass);
+  // What there is to be done for a projected h has been done, or is none of the cell's business.
+  const int first_state = first_cell_state();
   if (args.phase == 0) {
-    if (product_gradient_ && args.following != nullptr) {
-      CellBackwardArgs product = args;
-      product.gates = nullptr;
-      product.dy = nullptr;
-      product.dstate[0] = product_gradient_.row(first);
-      kernel(product);
-      unmask_gradient(pass, first, args.rows, part);
-      args.following = nullptr;
-    }
-    if (computed_[0]) {
+    if (product_gradient_ && args.following != nullptr)
+      collect_masked_product(pass, first, part, args);
+    if (computed_[0] && first_state == 0) {
       CellBackwardArgs sum = args;
       sum.gates = nullptr;
       kernel(sum);
       args.following = nullptr;
       args.dy = nullptr;
     }
-    for (int s = 0; s < info(pass).states; ++s) {
+    for (int s = first_state; s < info(pass).states; ++s) {
       if (!computed_[s]) continue;
-      for_zoneout(pass, s, t, first, args.rows, part, [&](const ZoneoutArgs& place, int64_t i) {
-        pass.kernels->zoneout_grad(
-            {place, dstate_[s].data() + (first + i) * place.ld, kept_[s].row(first + i)});
-      });
+      zone_gradient(pass, s, t, first, args.rows, part, args.dstate[s], kept_[s].row(first));
     }
   } else if (product_gradient_) {
     // The operand was made of what the mask leaves of h.
@@ -186,7 +199,7 @@ void Recurrence::backward_dropped(const Pass& pass, int64_t t, int64_t first, co
     mask.b = mask.y;
     pass.kernels->combine(mask);
   }
-  for (int s = 0; s < info(pass).states; ++s) {
+  for (int s = first_state; s < info(pass).states; ++s) {
     if (!computed_[s]) continue;
     for (int64_t row = first; row < first + args.rows; ++row) {
       pass.kernels->add(dstate_[s].data() + row * padded(weights_.units()) + column,
@@ -208,8 +221,9 @@ void Recurrence::unmask_gradient(const Pass& pass, int64_t first, int64_t rows,
   MaskedRowsArgs args{};
   args.rows = rows;
   args.cols = part.panel_end * pass.kernels->width - column;
-  args.ld = padded(weights_.units());
+  args.ld = padded(weights_.hidden());
   args.mask = mask_.row(first) + column;
+  args.mask_ld = mask_.ld;
   args.x = product_gradient_.row(first) + column;
   args.y = dstate_[0].data() + first * args.ld + column;
   pass.kernels->add_masked(args);

@@ -25,7 +25,7 @@ void Recurrence::input_gradient(const Pass& pass, const ParamTable& params, cons
 // The states before each step of the block, row by row as the gates.
 void Recurrence::gather_previous(const Pass& pass) {
   const Geometry& geometry = *pass.geometry;
-  const size_t bytes = weights_.units() * sizeof(float);
+  const size_t bytes = weights_.hidden() * sizeof(float);
   parallel_for(threads_for(block_.rows * weights_.units(), pass.threads), block_.end - block_.begin,
                1, [&](int64_t begin, int64_t end) {
                  for (int64_t t = block_.begin + begin; t < block_.begin + end; ++t) {
@@ -41,8 +41,8 @@ void Recurrence::gather_previous(const Pass& pass) {
 // what a mask leaves of it.
 TnProduct Recurrence::recurrent_product(const Pass& pass, const ParamTable& params) {
   const Geometry& geometry = *pass.geometry;
-  const int64_t units = weights_.units();
-  TnProduct product{{}, params.gradient(weights_.weight_hh()), units};
+  const int64_t hidden = weights_.hidden();
+  TnProduct product{{}, params.gradient(weights_.weight_hh()), hidden};
   if (masked_) {
     product.b = rows_of(masked_, block_.first_row - segment_.first_row, block_.rows);
     return product;
@@ -59,7 +59,7 @@ TnProduct Recurrence::recurrent_product(const Pass& pass, const ParamTable& para
   product.first = (begin - block_.begin) * geometry.batch();
   if (begin < end) {
     product.b = {sequence_row(geometry, 0, step_before(begin), 0), (end - begin) * geometry.batch(),
-                 units, padded(units)};
+                 hidden, padded(hidden)};
   }
   return product;
 }
@@ -122,10 +122,12 @@ void Recurrence::weight_gradients(const Pass& pass, const ParamTable& params, co
   if (geometry.dense() && block_.has(t) && !initial_zero_ && !masked_) {
     const Matrix rows{gates_row(product_gates(), geometry, t, 0), geometry.batch(), gates.cols,
                       gates.ld};
-    const Matrix initial{initial_[0].data(), geometry.batch(), units, padded(units)};
-    multiply_tn(kernels, pass.threads, rows, {{initial, recurrent.c, units}}, recurrent_map, true,
+    const int64_t hidden = weights_.hidden();
+    const Matrix initial{initial_[0].data(), geometry.batch(), hidden, padded(hidden)};
+    multiply_tn(kernels, pass.threads, rows, {{initial, recurrent.c, hidden}}, recurrent_map, true,
                 nullptr, tn_scratch_);
   }
+  if (weights_.projects()) projection_gradient(pass, params);
   if (two_phases) {
     multiply_tn(kernels, pass.threads, gates,
                 {{rows_of(operand_, block_.first_row - segment_.first_row, block_.rows),

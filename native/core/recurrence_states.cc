@@ -27,7 +27,7 @@ void load_rows(const Geometry& geometry, const float* source, int64_t units, Ali
 }  // namespace
 
 void Recurrence::set_initial(const Geometry& geometry, size_t state, const float* source) {
-  load_rows(geometry, source, weights_.units(), initial_[state]);
+  load_rows(geometry, source, weights_.width(state), initial_[state]);
   initial_set_[state] = source != nullptr;
 }
 
@@ -37,26 +37,26 @@ void Recurrence::prepare_initial(const Geometry& geometry) {
     if (initial_set_[s]) {
       initial_zero_ = false;
     } else {
-      load_rows(geometry, nullptr, weights_.units(), initial_[s]);
+      load_rows(geometry, nullptr, weights_.width(s), initial_[s]);
     }
     initial_set_[s] = false;
     if (s > 0 && sequence_is_running_) {
       std::memcpy(sequence_[s].data, initial_[s].data(),
-                  geometry.batch() * padded(weights_.units()) * sizeof(float));
+                  geometry.batch() * padded(weights_.width(s)) * sizeof(float));
     }
   }
 }
 
 void Recurrence::get_final(const Geometry& geometry, size_t state, float* destination) const {
-  const int64_t units = weights_.units();
+  const int64_t width = weights_.width(state);
   for (int64_t b = 0; b < geometry.batch(); ++b) {
     const int64_t length = geometry.length(b);
     const float* row = state > 0 && sequence_is_running_ ? sequence_[state].row(b)
-                       : length == 0 ? initial_[state].data() + b * padded(units)
+                       : length == 0 ? initial_[state].data() + b * padded(width)
                        : windowed_[state]
                            ? final_[state].row(b)
                            : sequence_[state].row(geometry.row(b, reverse_ ? 0 : length - 1));
-    std::memcpy(destination + geometry.batch_row(b) * units, row, units * sizeof(float));
+    std::memcpy(destination + geometry.batch_row(b) * width, row, width * sizeof(float));
   }
 }
 
@@ -68,7 +68,7 @@ const float* Recurrence::last_output(const Geometry& geometry, int64_t b) const 
 }
 
 void Recurrence::set_final_gradient(const Geometry& geometry, size_t state, const float* source) {
-  load_rows(geometry, source, weights_.units(), dstate_[state]);
+  load_rows(geometry, source, weights_.width(state), dstate_[state]);
   dstate_set_[state] = true;
 }
 
@@ -84,8 +84,8 @@ void Recurrence::add_final_gradient(const Geometry& geometry, size_t state, cons
 void Recurrence::add_final_gradient(const Geometry& geometry, const Matrix& dy) {
   if (!dstate_set_[0]) set_final_gradient(geometry, 0, nullptr);
   for (int64_t b = 0; b < geometry.batch() && geometry.length(b) > 0; ++b) {
-    float* row = dstate_[0].data() + b * padded(weights_.units());
-    for (int64_t j = 0; j < weights_.units(); ++j) row[j] += dy.row(b)[j];
+    float* row = dstate_[0].data() + b * padded(weights_.hidden());
+    for (int64_t j = 0; j < weights_.hidden(); ++j) row[j] += dy.row(b)[j];
   }
 }
 
@@ -99,7 +99,7 @@ void Recurrence::finish_initial_gradient() {
 // … of the rows that begin in the segment whose gates are in memory.
 void Recurrence::finish_initial_gradient_of_segment() {
   const Geometry& geometry = *pass_.geometry;
-  const int64_t ld = padded(weights_.units());
+  const int64_t ld = padded(weights_.hidden());
   const ScopedFlushDenormals flush;
   for (int64_t t = segment_.begin; t < segment_.end; ++t) {
     const int64_t first = continuing(geometry, t), last = geometry.active(t);
@@ -107,6 +107,7 @@ void Recurrence::finish_initial_gradient_of_segment() {
     CellBackwardArgs args{};
     args.rows = last - first;
     args.units = weights_.units();
+    args.hidden = weights_.hidden();
     args.panel_end = ld / pass_.kernels->width;
     args.weight_rows = weight_rows_;
     if (weight_rows_ == nullptr) args.weights = weights_.recurrent_backward(0);
@@ -125,10 +126,10 @@ void Recurrence::finish_initial_gradient_of_segment() {
 
 void Recurrence::get_initial_gradient(const Geometry& geometry, size_t state, float* destination) {
   finish_initial_gradient();
-  const int64_t units = weights_.units();
+  const int64_t width = weights_.width(state);
   for (int64_t b = 0; b < geometry.batch(); ++b) {
-    std::memcpy(destination + geometry.batch_row(b) * units,
-                dstate_[state].data() + b * padded(units), units * sizeof(float));
+    std::memcpy(destination + geometry.batch_row(b) * width,
+                dstate_[state].data() + b * padded(width), width * sizeof(float));
   }
 }
 

@@ -81,6 +81,20 @@ RecurrentInit init_options(const LayerConfig& config, int gates) {
   return init;
 }
 
+// 0 where there is none.
+int64_t projection_option(const LayerConfig& config, const CellInfo& cell, int64_t units) {
+  if (config.options.count("projection") == 0) return 0;
+  const int64_t projection = positive_option(config, "projection");
+  if (!cell.projects || projection > units) {
+    throw Error("ERR_INVALID_ARGUMENT",
+                std::string("Expected ") +
+                    (cell.projects ? "1 to " + std::to_string(units) : "nothing") +
+                    " for \"projection\" of layer \"" + config.name + "\" (" + cell.name +
+                    ") but received " + std::to_string(projection));
+  }
+  return projection;
+}
+
 float clip_option(const LayerConfig& config, const CellInfo& cell) {
   const double clip = config.number("cellClip", 0.0);
   if (config.options.count("cellClip") == 0) return std::numeric_limits<float>::infinity();
@@ -118,7 +132,8 @@ Recurrent::Recurrent(const LayerConfig& config)
           range_option(config, "activationRegularization", 0.0, 0.0, INFINITY),
           range_option(config, "temporalActivationRegularization", 0.0, 0.0, INFINITY)},
       checkpoint_every_(checkpoint_option(config)),
-      cell_clip_(clip_option(config, info())) {
+      cell_clip_(clip_option(config, info())),
+      projection_(projection_option(config, info(), units_)) {
   if (layers_ < 1 || layers_ > 64) {
     throw Error("ERR_INVALID_ARGUMENT", "Expected 1 to 64 for \"layers\" of layer \"" +
                                             config.name + "\" but received " +
@@ -155,7 +170,7 @@ ValueShape Recurrent::build_from(std::span<const ValueShape> inputs, ParamTable&
     const int64_t layer = slot / directions();
     const bool reverse = slot % directions() == 1;
     weights_.emplace_back(cell_, layer == 0 ? input.features : output_features(), units_, use_bias_,
-                          cell_clip_, program_);
+                          cell_clip_, program_, projection_);
     weights_.back().declare(params, info(), config_.name + ".",
                             "_l" + std::to_string(layer) + (reverse ? "_reverse" : ""));
   }
@@ -202,7 +217,7 @@ void Recurrent::pack_backward(const ParamTable& params, const Kernels& kernels, 
 std::vector<StateInfo> Recurrent::states() const {
   std::vector<StateInfo> states;
   for (int s = 0; s < info().states; ++s) {
-    states.push_back({info().state_names[s], layers_ * directions(), units_});
+    states.push_back({info().state_names[s], layers_ * directions(), s == 0 ? hidden() : units_});
   }
   return states;
 }

@@ -27,11 +27,13 @@ bool is_recurrent(const std::string& type);
 // steps of a sequence), zoneout (0; of all states) or zoneout.<state>, recurrentDropout (0),
 // candidateDropout (0; LSTM and GRU): see core/loop_dropout.h; checkpointEvery (absent: never;
 // "auto", or a number of steps: see core/recurrence_segments.h), cellClip (absent: no bound; of
-// cells that clip); of "custom": cell (the text of core/expression.h).
+// cells that clip), projection (absent: none; 1 to units; of LSTMs); of "custom": cell (the text of
+// core/expression.h).
 //
 // Parameters, PyTorch's: weight_ih_l{k}, weight_hh_l{k}, bias_ih_l{k}, bias_hh_l{k}, each with the
-// suffix _reverse for the second direction; for cells with peepholes also weight_ch_l{k}. States:
-// the cell's, slot = layer * directions + direction.
+// suffix _reverse for the second direction; for cells with peepholes also weight_ch_l{k}, with a
+// projection weight_hr_l{k}. States: the cell's, slot = layer * directions + direction; a projected
+// h has as many features as the output of one direction.
 //
 // Inputs: the sequence [B, T, I] and perhaps the initial states, all of them in the order of
 // `states()`, each [B, slots * features] with a sample's slots side by side. They take the place of
@@ -54,6 +56,8 @@ class Recurrent : public Layer {
   bool orders_by_own_axis() const override { return true; }
 
   int64_t units() const { return units_; }
+  // Floats of h, the output of one direction: units, or of a projection.
+  int64_t hidden() const { return projection_ > 0 ? projection_ : units_; }
   int64_t layers() const { return layers_; }
   int directions() const { return bidirectional_ ? 2 : 1; }
   bool bidirectional() const { return bidirectional_; }
@@ -67,7 +71,7 @@ class Recurrent : public Layer {
   LoopDropout loop_dropout(size_t slot) const;
   int64_t checkpoint_every() const { return checkpoint_every_; }
   int64_t output_features() const {
-    return bidirectional_ && merge_mode_ == MergeMode::kConcat ? 2 * units_ : units_;
+    return bidirectional_ && merge_mode_ == MergeMode::kConcat ? 2 * hidden() : hidden();
   }
   const RecurrentWeights& weights(size_t slot) const { return weights_[slot]; }
 
@@ -87,6 +91,7 @@ class Recurrent : public Layer {
   ActivationPenalty activation_penalty_;
   int64_t checkpoint_every_;
   float cell_clip_;
+  int64_t projection_;  // 0: none
   bool takes_states_ = false;  // its initial states are inputs
   RecurrentInit init_;
   std::vector<RecurrentWeights> weights_;  // [layers * directions]

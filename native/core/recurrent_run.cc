@@ -26,9 +26,9 @@ void RecurrentRun::plan_level(Workspace& workspace, const Pass& pass, size_t lev
   const bool combines = layer_.bidirectional() && layer_.merge_mode() != MergeMode::kConcat;
   for (int direction = 0; direction < layer_.directions(); ++direction) {
     recurrence(level, direction).plan(workspace, pass, !last_step);
-    if (last_step) workspace.want(&it.output[direction], rows, layer_.units(), Lifetime::kSaved);
+    if (last_step) workspace.want(&it.output[direction], rows, layer_.hidden(), Lifetime::kSaved);
     if (pass.gradients && combines) {
-      workspace.want(&it.gradient[direction], rows, layer_.units(), Lifetime::kScratch);
+      workspace.want(&it.gradient[direction], rows, layer_.hidden(), Lifetime::kScratch);
     }
   }
   const int64_t features = layer_.output_features();
@@ -47,9 +47,9 @@ void RecurrentRun::plan(Workspace& workspace, const Pass& pass) {
     workspace.want(&state_, most * pass.geometry->batch(), Lifetime::kScratch);
   }
   if (!layer_.go_backwards() || !layer_.return_sequences()) return;
-  workspace.want(&reversed_, pass.geometry->rows(), layer_.units(), Lifetime::kSaved);
+  workspace.want(&reversed_, pass.geometry->rows(), layer_.hidden(), Lifetime::kSaved);
   if (pass.gradients) {
-    workspace.want(&dreversed_, pass.geometry->rows(), layer_.units(), Lifetime::kScratch);
+    workspace.want(&dreversed_, pass.geometry->rows(), layer_.hidden(), Lifetime::kScratch);
   }
 }
 
@@ -176,7 +176,7 @@ void RecurrentRun::backward_to(const Pass& pass, const ParamTable& params,
 // -----------------------------------------------
 
 void RecurrentRun::set_initial_state(const Geometry& geometry, size_t state, const float* source) {
-  const int64_t slot_floats = geometry.batch() * layer_.units();
+  const int64_t slot_floats = geometry.batch() * layer_.weights(0).width(state);
   for (size_t slot = 0; slot < recurrences_.size(); ++slot) {
     recurrences_[slot].set_initial(geometry, state,
                                    source == nullptr ? nullptr : source + slot * slot_floats);
@@ -185,7 +185,7 @@ void RecurrentRun::set_initial_state(const Geometry& geometry, size_t state, con
 
 void RecurrentRun::get_final_state(const Geometry& geometry, size_t state,
                                    float* destination) const {
-  const int64_t slot_floats = geometry.batch() * layer_.units();
+  const int64_t slot_floats = geometry.batch() * layer_.weights(0).width(state);
   for (size_t slot = 0; slot < recurrences_.size(); ++slot) {
     recurrences_[slot].get_final(geometry, state, destination + slot * slot_floats);
   }
@@ -193,7 +193,7 @@ void RecurrentRun::get_final_state(const Geometry& geometry, size_t state,
 
 void RecurrentRun::set_final_state_gradient(const Geometry& geometry, size_t state,
                                             const float* source) {
-  const int64_t slot_floats = geometry.batch() * layer_.units();
+  const int64_t slot_floats = geometry.batch() * layer_.weights(0).width(state);
   for (size_t slot = 0; slot < recurrences_.size(); ++slot) {
     recurrences_[slot].set_final_gradient(
         geometry, state, source == nullptr ? nullptr : source + slot * slot_floats);
@@ -210,7 +210,7 @@ void RecurrentRun::add_final_state_gradient(const Geometry& geometry, size_t sta
 
 void RecurrentRun::get_initial_state_gradient(const Geometry& geometry, size_t state,
                                               float* destination) const {
-  const int64_t slot_floats = geometry.batch() * layer_.units();
+  const int64_t slot_floats = geometry.batch() * layer_.weights(0).width(state);
   for (size_t slot = 0; slot < recurrences_.size(); ++slot) {
     recurrences_[slot].get_initial_gradient(geometry, state, destination + slot * slot_floats);
   }

@@ -62,7 +62,7 @@ void RecurrentWeights::declare(ParamTable& params, const CellInfo& info, const s
   const int64_t gates = info.gates;
   weight_ih_ =
       params.add(prefix + "weight_ih" + suffix, {gates * units_, inputs_}, ParamRole::kKernel);
-  std::vector<int64_t> recurrent{gates * units_, units_};
+  std::vector<int64_t> recurrent{gates * units_, hidden()};
   if (info.elementwise) recurrent = {units_};
   weight_hh_ = params.add(prefix + "weight_hh" + suffix, recurrent, ParamRole::kRecurrent);
   if (info.elementwise) {
@@ -75,9 +75,14 @@ void RecurrentWeights::declare(ParamTable& params, const CellInfo& info, const s
     vectors_.push_back(
         params.add(prefix + program_->params()[p].name + suffix, {units_}, ParamRole::kBias));
   }
-  if (!use_bias_) return;
-  bias_ih_ = params.add(prefix + "bias_ih" + suffix, {gates * units_}, ParamRole::kBias);
-  bias_hh_ = params.add(prefix + "bias_hh" + suffix, {gates * units_}, ParamRole::kBias);
+  if (use_bias_) {
+    bias_ih_ = params.add(prefix + "bias_ih" + suffix, {gates * units_}, ParamRole::kBias);
+    bias_hh_ = params.add(prefix + "bias_hh" + suffix, {gates * units_}, ParamRole::kBias);
+  }
+  if (projects()) {
+    weight_hr_ =
+        params.add(prefix + "weight_hr" + suffix, {projection_, units_}, ParamRole::kKernel);
+  }
 }
 
 void RecurrentWeights::initialize(ParamTable& params, const CellInfo& info,
@@ -95,8 +100,12 @@ void RecurrentWeights::initialize(ParamTable& params, const CellInfo& info,
                          RandomStream(seed, stream + kMaxGates + 4));
   }
   for (int64_t gate = 0; gate < (info.elementwise ? 0 : gates); ++gate) {
-    ostinato::initialize(init.recurrent, params.value(weight_hh_) + gate * units_ * units_, units_,
-                         units_, units_, RandomStream(seed, stream + 1 + gate));
+    ostinato::initialize(init.recurrent, params.value(weight_hh_) + gate * units_ * hidden(),
+                         units_, hidden(), units_, RandomStream(seed, stream + 1 + gate));
+  }
+  if (projects()) {
+    ostinato::initialize(init.kernel, params.value(weight_hr_), projection_, units_, units_,
+                         RandomStream(seed, stream + kMaxGates + 5));
   }
   for (size_t p = 0; p < vectors_.size(); ++p) {
     ostinato::initialize(program_->params()[p].initializer, params.value(vectors_[p]), units_, 1,
@@ -153,8 +162,8 @@ void RecurrentWeights::pack_input_panels(const float* weight, const Kernels& ker
 
 void RecurrentWeights::pack_recurrent_forward(const float* weight, const Kernels& kernels,
                                               int phase, int threads) {
-  pack_columns(kernels, threads, weight, units_, gate_maps_[phase], padded(units_) / kernels.width,
-               recurrent_forward_[phase]);
+  pack_columns(kernels, threads, weight, hidden(), gate_maps_[phase],
+               padded(units_) / kernels.width, recurrent_forward_[phase]);
 }
 
 void RecurrentWeights::pack_recurrent_backward(const float* weight, const Kernels& kernels,
@@ -162,15 +171,15 @@ void RecurrentWeights::pack_recurrent_backward(const float* weight, const Kernel
   const GateMap& map = gate_maps_[phase];
   PackArgs args{};
   args.src = weight;
-  args.src_ld = units_;
+  args.src_ld = hidden();
   args.map = map.data();
   args.k = map.size();
-  args.n = padded(units_);
-  args.n_source = units_;
+  args.n = padded(hidden());
+  args.n_source = hidden();
   args.width = kernels.width;
-  recurrent_backward_[phase].reserve(map.size() * padded(units_));
+  recurrent_backward_[phase].reserve(map.size() * padded(hidden()));
   args.dst = recurrent_backward_[phase].data();
-  pack_panels(kernels, threads, args, padded(units_) / kernels.width);
+  pack_panels(kernels, threads, args, padded(hidden()) / kernels.width);
 }
 
 void RecurrentWeights::pack_biases(const ParamTable& params, const Kernels& kernels) {
@@ -188,6 +197,14 @@ void RecurrentWeights::pack_biases(const ParamTable& params, const Kernels& kern
     input_bias_.data()[i] = column < 0 ? 0.0f : apart ? ih[column] : ih[column] + hh[column];
     recurrent_bias_.data()[i] = column < 0 || !apart ? 0.0f : hh[column];
   }
+}
+
+void RecurrentWeights::pack_projection_forward(const float* weight, const Kernels& kernels,
+                                               int threads) {
+  projection_columns_.assign(padded(projection_), -1);
+  std::iota(projection_columns_.begin(), projection_columns_.begin() + projection_, 0);
+  projection_forward_.pack(kernels, weight, units_, true, units_, padded(projection_),
+                           projection_columns_.data(), -1, threads);
 }
 
 void RecurrentWeights::pack_cell_vectors(const float* vectors, const Kernels& kernels) {
@@ -226,13 +243,14 @@ void RecurrentWeights::pack(const ParamTable& params, const Kernels& kernels, in
     if (has_input_panels()) pack_input_panels(input, kernels, phase, threads);
   }
   if (use_bias_) pack_biases(params, kernels);
+  if (projects()) pack_projection_forward(params.value(weight_hr_), kernels, threads);
   if (cell.vectors > 0) pack_cell_vectors(params.value(cell_vectors_), kernels);
   if (!vectors_.empty()) pack_vectors(params);
 }
 
 bool RecurrentWeights::recurrent_in_place(const Geometry& geometry) const {
-  return geometry.batch() <= kRowsInPlace && units_ % kPad == 0 &&
-         gate_map().size() * units_ <= kFloatsInPlace;
+  return geometry.batch() <= kRowsInPlace && units_ % kPad == 0 && hidden() % kPad == 0 &&
+         gate_map().size() * hidden() <= kFloatsInPlace;
 }
 
 bool RecurrentWeights::input_in_place(const Geometry& geometry, const Kernels& kernels) const {
@@ -255,6 +273,11 @@ void RecurrentWeights::pack_backward(const ParamTable& params, const Kernels& ke
       pack_recurrent_backward(params.value(weight_hh_), kernels, phase, threads);
     }
     recurrent_backward_version_ = version;
+  }
+  if (projects() && projection_backward_version_ != version) {
+    projection_backward_.pack(kernels, params.value(weight_hr_), units_, false, projection_,
+                              padded(units_), nullptr, units_, threads);
+    projection_backward_version_ = version;
   }
 }
 

@@ -47,20 +47,21 @@ class GateMap {
 class RecurrentWeights {
  public:
   // `cell` indexes the kernels' table of cells. `program`: of a cell that is not one of them, else
-  // null.
+  // null. `projection`: P, or 0 for an h that is what the cell puts out.
   RecurrentWeights(int cell, int64_t inputs, int64_t units, bool use_bias,
                    float cell_clip = std::numeric_limits<float>::infinity(),
-                   std::shared_ptr<const CellProgram> program = nullptr)
+                   std::shared_ptr<const CellProgram> program = nullptr, int64_t projection = 0)
       : cell_(cell),
         inputs_(inputs),
         units_(units),
         use_bias_(use_bias),
         cell_clip_(cell_clip),
-        program_(std::move(program)) {}
+        program_(std::move(program)),
+        projection_(projection) {}
 
   // Adds weight_ih, weight_hh, weight_ch (peepholes), the vectors of a cell that a user has
-  // defined, bias_ih and bias_hh, as "<prefix><name>_l<layer>[_reverse]". weight_hh is [G H, H], of
-  // an elementwise cell [H].
+  // defined, bias_ih, bias_hh and weight_hr (of a projection [P, H]), as
+  // "<prefix><name>_l<layer>[_reverse]". weight_hh is [G H, hidden], of an elementwise cell [H].
   void declare(ParamTable& params, const CellInfo& info, const std::string& prefix,
                const std::string& suffix);
   void initialize(ParamTable& params, const CellInfo& info, const RecurrentInit& init,
@@ -84,6 +85,11 @@ class RecurrentWeights {
   const CellTape* tape() const { return program_ != nullptr ? &program_->tape() : nullptr; }
   int64_t inputs() const { return inputs_; }
   int64_t units() const { return units_; }
+  bool projects() const { return projection_ > 0; }
+  // Floats of h: H, or P.
+  int64_t hidden() const { return projects() ? projection_ : units_; }
+  // Floats of a state; the first one is h.
+  int64_t width(size_t state) const { return state == 0 ? hidden() : units_; }
   bool use_bias() const { return use_bias_; }
   float cell_clip() const { return cell_clip_; }
   int weight_ih() const { return weight_ih_; }
@@ -92,6 +98,7 @@ class RecurrentWeights {
   int cell_vectors() const { return cell_vectors_; }
   int bias_ih() const { return bias_ih_; }
   int bias_hh() const { return bias_hh_; }
+  int weight_hr() const { return weight_hr_; }
   const std::vector<int>& vectors() const { return vectors_; }  // of a cell that a user has defined
 
   // Valid after `pack`, those for the backward pass after `pack_backward`.
@@ -107,6 +114,9 @@ class RecurrentWeights {
   const float* recurrent_bias() const { return use_bias_ ? recurrent_bias_.data() : nullptr; }
   const float* recurrent_forward(int phase) const { return recurrent_forward_[phase].data(); }
   const float* recurrent_backward(int phase) const { return recurrent_backward_[phase].data(); }
+  // Of a projection: both with columns of zeros where rows are padded.
+  const PackedMatrix& projection_forward() const { return projection_forward_; }    // [H, Pp]
+  const PackedMatrix& projection_backward() const { return projection_backward_; }  // [P, Hp]
   // The cell's vectors [panel][vector][V].
   const float* packed_cell_vectors() const { return packed_cell_vectors_.data(); }
   // Those of a cell that a user has defined [vector][Hp].
@@ -127,6 +137,7 @@ class RecurrentWeights {
   void pack_recurrent_forward(const float* weight, const Kernels& kernels, int phase, int threads);
   void pack_recurrent_backward(const float* weight, const Kernels& kernels, int phase, int threads);
   void pack_biases(const ParamTable& params, const Kernels& kernels);
+  void pack_projection_forward(const float* weight, const Kernels& kernels, int threads);
   void pack_cell_vectors(const float* vectors, const Kernels& kernels);
   void pack_vectors(const ParamTable& params);
 
@@ -135,15 +146,20 @@ class RecurrentWeights {
   bool use_bias_;
   float cell_clip_;
   std::shared_ptr<const CellProgram> program_;
+  int64_t projection_;
   int weight_ih_ = -1, weight_hh_ = -1, cell_vectors_ = -1, bias_ih_ = -1, bias_hh_ = -1;
+  int weight_hr_ = -1;
   std::vector<int> vectors_;
 
   std::vector<GateMap> gate_maps_;  // of each phase, then of all gates
   std::vector<int32_t> phase_columns_[kMaxPhases];
   PackedMatrix input_forward_, input_backward_;
+  PackedMatrix projection_forward_, projection_backward_;
   uint64_t input_backward_version_ = 0, recurrent_backward_version_ = 0;
+  uint64_t projection_backward_version_ = 0;
   AlignedBuffer input_bias_, recurrent_bias_, packed_cell_vectors_, packed_vectors_;
   std::vector<int32_t> vector_columns_;
+  std::vector<int32_t> projection_columns_;  // of the padded row of a projected h; -1: padding
   AlignedBuffer input_panels_[kMaxPhases];
   AlignedBuffer recurrent_forward_[kMaxPhases], recurrent_backward_[kMaxPhases];
 };

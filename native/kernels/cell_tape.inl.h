@@ -269,7 +269,7 @@ OSTINATO_INLINE void tape_product(const CellForwardArgs& args, const TapeBlock& 
     }
   });
   const int64_t panel_floats = args.units * slots;
-  accumulate<R, P, kCount>(sum, args.multiplied + row * args.previous_ld, args.previous_ld,
+  accumulate<R, P, kCount>(sum, args.multiplied + row * args.multiplied_ld, args.multiplied_ld,
                            args.units, args.weights + panel * panel_floats + first * kV,
                            panel_floats, slots);
 #pragma GCC unroll 8

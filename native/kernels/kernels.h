@@ -126,17 +126,21 @@ struct CellInfo {
   // The vectors are all recurrent weights that there are (IndRNN): the time loop makes no product.
   bool elementwise = false;
   bool clips = false;  // reads `cell_clip`
+  // h is nothing but what the step puts out: the cell reads it in its product alone. Then it may be
+  // projected (native/core/recurrence_projection.cc).
+  bool projects = false;
 };
 
 // One time step, forward, of `rows` batch rows and the unit panels [panel_begin, panel_end).
 // Panels hold V units. Gate buffers are panel-interleaved: [panel][gate][V] in a row.
 struct CellForwardArgs {
   int64_t rows;
-  int64_t units;  // H
+  int64_t units;   // H
+  int64_t hidden;  // floats of h: H, or where it is projected P
   int64_t panel_begin, panel_end;
   int phase;
   bool training;                // store the activated gates for the backward pass
-  const float* weights;         // this phase's recurrent weights: [panel][H][gates of the phase][V]
+  const float* weights;         // this phase's recurrent weights: [panel][H or P][its gates][V]
   const float* recurrent_bias;  // [panel][gate][V]; read for split gates only; may be null
   // In: input projection + bias, unless it is made here; out, when training: activated gates.
   // Without training a projection that is made here may leave anything in it.
@@ -151,14 +155,15 @@ struct CellForwardArgs {
   float* recurrent_gates;   // split cells, training: saved recurrent products
   float* operand;           // phase 0 writes it, phase 1 multiplies it: [rows, Hp]
   int64_t operand_ld;
-  // What the product of phase 0 multiplies, rows of previous_ld floats: the h before the step, or
-  // what a mask leaves of it. Where a cell makes an operand of h, or multiplies it itself,
-  // previous[0] is the same.
+  // What the product of phase 0 multiplies, [rows, hidden]: the h before the step, or what a mask
+  // leaves of it. Where a cell makes an operand of h, or multiplies it itself, previous[0] is the
+  // same.
   const float* multiplied;
+  int64_t multiplied_ld;
   // Factors of the candidate, [rows, Hp] with previous_ld: of cell_forward_dropped only.
   const float* candidate;
   const float* previous[kMaxStates];  // states before the step, [rows, Hp]
-  float* next[kMaxStates];            // states after the step
+  float* next[kMaxStates];            // states after the step; of h, what is to be projected
   int64_t previous_ld, next_ld;
   const float* vectors;  // [panel][vector][V], of cells that have them
   float cell_clip;       // of cells that clip; infinity: not at all
@@ -171,14 +176,17 @@ struct CellForwardArgs {
 //   dh = dG . R + dstate[h] + dy
 // then the cell's derivatives overwrite `gates` by the gradients of its pre-activations and
 // `dstate` by the gradients that flow to the previous states past the recurrent product.
-// With `gates` null the call only finishes: dstate[h] += dG . R (the initial state's gradient).
+// With `gates` null the call only finishes: dstate[h] += dG . R + dy (the initial state's
+// gradient). The panels are then those of h, and where it is projected no other call has
+// `following` or `dy`.
 struct CellBackwardArgs {
   int64_t rows;
-  int64_t units;
+  int64_t units, hidden;  // as in CellForwardArgs
   int64_t panel_begin, panel_end;
   int phase;             // 0, then 1 for two-phase cells
   const float* weights;  // this phase's: [panel][G' * Hp][V], see recurrent_weights.h in the core
-  // Or null, and the weights in place: all gates, [G * H, H], H a multiple of kPad. The same bits.
+  // Or null, and the weights in place: all gates, [G * H, hidden], H and `hidden` multiples of
+  // kPad. The same bits.
   const float* weight_rows;
   const float* following;  // dG of the following step, rows of following_ld floats
   int64_t following_ld;

@@ -211,9 +211,10 @@ struct ZoneoutGradArgs {
 struct MaskedRowsArgs {
   int64_t rows, cols;
   const float* mask;
+  int64_t mask_ld;
   float* x;
   float* y;
-  int64_t ld;  // of all of them
+  int64_t ld;  // of both
 };
 
 }  // namespace ostinato

@@ -119,8 +119,9 @@ OSTINATO_INLINE void forward_tile(const CellForwardArgs& args, int64_t row, int6
   Vf sum[R][P * kCount];
   begin_sums<Cell, kPhase, R, P, kCount>(sum, args, row, panel);
   const float* a = kPhase == 0 ? args.multiplied : args.operand;
-  const int64_t a_ld = kPhase == 0 ? args.previous_ld : args.operand_ld;
-  const int64_t panel_floats = args.units * kCount * kV;
+  const int64_t a_ld = kPhase == 0 ? args.multiplied_ld : args.operand_ld;
+  const int64_t depth = kPhase == 0 ? args.hidden : args.units;
+  const int64_t panel_floats = depth * kCount * kV;
   const bool turns = row + R >= args.rows;  // the next tile is one of the next panels
   const auto fetch = [&](int i) {
     const int64_t r = i / P, p = i % P;
@@ -130,7 +131,7 @@ OSTINATO_INLINE void forward_tile(const CellForwardArgs& args, int64_t row, int6
   if constexpr (Cell::kInfo.elementwise) {
     for (int i = 0; i < R * P; ++i) fetch(i);
   } else {
-    accumulate_fetching<R, P, kCount, R * P>(sum, a + row * a_ld, a_ld, args.units,
+    accumulate_fetching<R, P, kCount, R * P>(sum, a + row * a_ld, a_ld, depth,
                                              args.weights + panel * panel_floats, panel_floats,
                                              kCount * kV, fetch);
   }
@@ -205,8 +206,8 @@ OSTINATO_INLINE void add_gate_product(Vf (&sum)[R][P], const CellBackwardArgs& a
       for (int g = kFirst; g < kFirst + kCount; ++g) {
         if (item < R * P) fetch(item++);
         accumulate<R, 1, P>(sum, a + q * kSlots + g * kV, ld, kV,
-                            args.weight_rows + (g * args.units + q * kV) * args.units + panel * kV,
-                            0, args.units);
+                            args.weight_rows + (g * args.units + q * kV) * args.hidden + panel * kV,
+                            0, args.hidden);
       }
     }
     return;
@@ -272,10 +273,10 @@ OSTINATO_INLINE void backward_tile(const CellBackwardArgs& args, int64_t row, in
       Vf d = sums[r][p];
       if constexpr (kPhase == 0) {
         d = d + load(args.dstate[0] + (row + r) * args.dstate_ld + unit);
-        if (args.dy != nullptr && unit < args.units) {
+        if (args.dy != nullptr && unit < args.hidden) {
           // dy is another layer's buffer: nothing is promised of its padding.
           const float* dy = args.dy + (row + r) * args.dy_ld + unit;
-          const int64_t left = args.units - unit;
+          const int64_t left = args.hidden - unit;
           d = d + (left >= kV ? load(dy) : load_n(dy, static_cast<int>(left)));
         }
       }

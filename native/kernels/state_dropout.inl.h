@@ -57,7 +57,7 @@ inline void zoneout_grad(const ZoneoutGradArgs& args) noexcept {
 
 inline void add_masked(const MaskedRowsArgs& args) noexcept {
   for (int64_t row = 0; row < args.rows; ++row) {
-    const float* mask = args.mask + row * args.ld;
+    const float* mask = args.mask + row * args.mask_ld;
     float* x = args.x + row * args.ld;
     float* y = args.y + row * args.ld;
     for_columns(args.cols, [&](int64_t j, auto lanes) {

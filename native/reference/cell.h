@@ -1,6 +1,7 @@
 // What every cell states: one step forward and one step backward, for one row of a batch.
-// H units, I inputs, G gates. The backward step computes the gates again from the state before the
-// step: slow, but nothing has to be remembered between the passes.
+// H units, I inputs, G gates, P values of h: H, unless it is projected (projection.h). The backward
+// step computes the gates again from the state before the step: slow, but nothing has to be
+// remembered between the passes.
 #pragma once
 
 #include <cmath>
@@ -18,7 +19,8 @@ namespace ostinato::reference {
 // vectors are zeros and their gradients are not looked at.
 struct CellWeights {
   Matrix ih;       // [G*H, I]
-  Matrix hh;       // [G*H, H]
+  Matrix hh;       // [G*H, P]
+  Matrix hr;       // [P, H] of a projection, or empty
   Vector bias_ih;  // [G*H]
   Vector bias_hh;  // [G*H]
   Vector ch;       // peepholes, H values for each gate that has one
@@ -28,20 +30,23 @@ struct CellWeights {
   Vector candidate_mask;
 
   CellWeights() = default;
-  CellWeights(size_t gates, size_t inputs, size_t units)
+  // `projection`: P, or 0 for an h that is not projected.
+  CellWeights(size_t gates, size_t inputs, size_t units, size_t projection = 0)
       : ih(gates * units, inputs),
-        hh(gates * units, units),
+        hh(gates * units, projection > 0 ? projection : units),
+        hr(projection, projection > 0 ? units : 0),
         bias_ih(gates * units, 0.0),
         bias_hh(gates * units, 0.0) {}
 
-  size_t units() const { return hh.cols(); }
+  bool projects() const { return hr.rows() > 0; }
+  size_t units() const { return projects() ? hr.cols() : hh.cols(); }
   double candidate(size_t unit) const {
     return candidate_mask.empty() ? 1.0 : candidate_mask.at(unit);
   }
 };
 
-// State vectors [H] of one row, in the order in which the cell names them. The first one is the
-// cell's output.
+// State vectors of one row, in the order in which the cell names them. The first one is the cell's
+// output, [P], the others [H].
 using States = std::vector<Vector>;
 
 // Gradients that leave a step.

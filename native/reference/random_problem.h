@@ -176,10 +176,11 @@ inline RecurrentProblem draw(const RecurrentConfig& config, const RecurrentProbl
   input.steps = steps;
   input.x = random.vector(batch * steps * config.inputs, relu ? 0.0 : -1.0);
   if (options.ragged) input.lengths = random.lengths(batch, steps);
-  const size_t state_size = config.directions() * config.layers * batch * config.units;
+  const size_t slots = config.directions() * config.layers;
   for (const std::string& name : find_cell(config.cell).states) {
-    if (options.initial) input.initial[name] = random.vector(state_size, relu ? 0.0 : -1.0);
-    problem.upstream.final_states[name] = random.vector(state_size);
+    const size_t size = config.state_size(name, batch);
+    if (options.initial) input.initial[name] = random.vector(size, relu ? 0.0 : -1.0);
+    problem.upstream.final_states[name] = random.vector(size);
   }
   for (size_t layer = 0; options.dropout > 0.0 && layer + 1 < config.layers; ++layer) {
     Vector mask = random.mask(batch * steps * config.features(), 1.0 - options.dropout);
@@ -187,16 +188,18 @@ inline RecurrentProblem draw(const RecurrentConfig& config, const RecurrentProbl
     input.dropout_masks.push_back(mask);
   }
   if (options.recurrent_dropout > 0.0) {
-    input.recurrent_mask = random.mask(state_size, 1.0 - options.recurrent_dropout);
+    input.recurrent_mask =
+        random.mask(slots * batch * config.hidden(), 1.0 - options.recurrent_dropout);
     for (double& value : input.recurrent_mask) value /= 1.0 - options.recurrent_dropout;
   }
   if (options.candidate_dropout > 0.0) {
-    input.candidate_mask = random.mask(state_size * steps, 1.0 - options.candidate_dropout);
+    input.candidate_mask =
+        random.mask(slots * batch * config.units * steps, 1.0 - options.candidate_dropout);
     for (double& value : input.candidate_mask) value /= 1.0 - options.candidate_dropout;
   }
   for (const std::string& name : find_cell(config.cell).states) {
     if (options.zoneout > 0.0)
-      input.zoneout[name] = random.mask(state_size * steps, options.zoneout);
+      input.zoneout[name] = random.mask(config.state_size(name, batch) * steps, options.zoneout);
   }
   const size_t outputs = config.return_sequences ? batch * steps : batch;
   problem.upstream.y = random.vector(outputs * config.features());

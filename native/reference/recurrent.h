@@ -9,6 +9,7 @@
 
 #include "reference/cells.h"
 #include "reference/matrix.h"
+#include "reference/projection.h"
 #include "reference/recurrent_config.h"
 #include "reference/recurrent_dropout.h"
 #include "reference/sequences.h"
@@ -33,8 +34,9 @@ struct LayerRun {
 // ---- parameters and states between their flat and their structured form ---------------------
 
 // Zeros in the shapes of a cell's parameters.
-inline CellWeights empty_weights(const Cell& cell, size_t inputs, size_t units) {
-  CellWeights weights(cell.gates, inputs, units);
+inline CellWeights empty_weights(const Cell& cell, size_t inputs, size_t units,
+                                 size_t projection = 0) {
+  CellWeights weights(cell.gates, inputs, units, projection);
   if (cell.elementwise) weights.hh = Matrix(1, units);
   weights.ch.assign(cell.peepholes * units, 0.0);
   return weights;
@@ -44,11 +46,13 @@ inline CellWeights read_weights(const RecurrentConfig& config, const RecurrentPa
                                 size_t layer, size_t direction) {
   const size_t inputs = layer == 0 ? config.inputs : config.features();
   const Cell& cell = find_cell(config.cell);
-  CellWeights weights = empty_weights(cell, inputs, config.units);
+  CellWeights weights = empty_weights(cell, inputs, config.units, config.projection);
   weights.cell_clip = config.cell_clip;
   weights.ih.values() = params.at(param_name("weight_ih", layer, direction));
   weights.hh.values() = params.at(param_name("weight_hh", layer, direction));
   if (cell.peepholes > 0) weights.ch = params.at(param_name("weight_ch", layer, direction));
+  if (weights.projects())
+    weights.hr.values() = params.at(param_name("weight_hr", layer, direction));
   if (config.use_bias) {
     weights.bias_ih = params.at(param_name("bias_ih", layer, direction));
     weights.bias_hh = params.at(param_name("bias_hh", layer, direction));
@@ -61,26 +65,27 @@ inline void write_weights(const RecurrentConfig& config, const CellWeights& weig
   params[param_name("weight_ih", layer, direction)] = weights.ih.values();
   params[param_name("weight_hh", layer, direction)] = weights.hh.values();
   if (!weights.ch.empty()) params[param_name("weight_ch", layer, direction)] = weights.ch;
+  if (weights.projects()) params[param_name("weight_hr", layer, direction)] = weights.hr.values();
   if (!config.use_bias) return;
   params[param_name("bias_ih", layer, direction)] = weights.bias_ih;
   params[param_name("bias_hh", layer, direction)] = weights.bias_hh;
 }
 
-// Where the state of (layer, direction, row) begins in [D*L, B, H].
-inline size_t state_offset(const RecurrentConfig& config, size_t batch, size_t layer,
+// Where the state of (layer, direction, row) begins in [D*L, B, S].
+inline size_t state_offset(const RecurrentConfig& config, size_t state, size_t batch, size_t layer,
                            size_t direction, size_t row) {
-  return ((layer * config.directions() + direction) * batch + row) * config.units;
+  return ((layer * config.directions() + direction) * batch + row) * config.width(state);
 }
 
 // The states of one row of one direction; zeros for those that `named` does not hold.
 inline States read_states(const RecurrentConfig& config, const NamedVectors& named, size_t batch,
                           size_t layer, size_t direction, size_t row) {
-  const size_t offset = state_offset(config, batch, layer, direction, row);
   States states;
   for (const std::string& name : find_cell(config.cell).states) {
-    Vector state(config.units, 0.0);
+    const size_t offset = state_offset(config, states.size(), batch, layer, direction, row);
+    Vector state(config.width(states.size()), 0.0);
     const auto found = named.find(name);
-    for (size_t j = 0; found != named.end() && j < config.units; ++j) {
+    for (size_t j = 0; found != named.end() && j < state.size(); ++j) {
       state[j] = found->second.at(offset + j);
     }
     states.push_back(state);
@@ -90,12 +95,12 @@ inline States read_states(const RecurrentConfig& config, const NamedVectors& nam
 
 inline void write_states(const RecurrentConfig& config, const States& states, size_t batch,
                          size_t layer, size_t direction, size_t row, NamedVectors& named) {
-  const size_t offset = state_offset(config, batch, layer, direction, row);
   const std::vector<std::string>& names = find_cell(config.cell).states;
   for (size_t s = 0; s < names.size(); ++s) {
+    const size_t offset = state_offset(config, s, batch, layer, direction, row);
     Vector& all = named[names[s]];
-    all.resize(config.layers * config.directions() * batch * config.units, 0.0);
-    for (size_t j = 0; j < config.units; ++j) all.at(offset + j) = states.at(s).at(j);
+    all.resize(config.state_size(s, batch), 0.0);
+    for (size_t j = 0; j < config.width(s); ++j) all.at(offset + j) = states.at(s).at(j);
   }
 }
 
@@ -116,8 +121,8 @@ inline DirectionRun run_direction(const Cell& cell, CellWeights weights, Directi
     for (size_t step = 0; step < run.x[row].size(); ++step) {
       run.before[row].push_back(states);
       run.dropout.set_candidate(row_weights, row, step);
-      states =
-          run.dropout.zoned(states, cell.step(row_weights, run.x[row][step], states), row, step);
+      states = run.dropout.zoned(
+          states, projected_step(cell, row_weights, run.x[row][step], states), row, step);
       run.y[row].push_back(states[0]);
     }
     run.after_last.push_back(states);
@@ -205,13 +210,14 @@ inline Sequences run_direction_backward(const Cell& cell, const DirectionRun& ru
   for (size_t row = 0; row < run.x.size(); ++row) {
     States& d_states = d_final.at(row);
     CellWeights row_weights = run.dropout.masked(run.weights, row);
-    CellWeights row_gradients = empty_weights(cell, run.weights.ih.cols(), run.weights.units());
+    CellWeights row_gradients =
+        empty_weights(cell, run.weights.ih.cols(), run.weights.units(), run.weights.hr.rows());
     for (size_t step = run.x[row].size(); step-- > 0;) {
       add(d_states[0], dy.at(row).at(step));
       run.dropout.set_candidate(row_weights, row, step);
       const States d_kept = run.dropout.split_gradient(d_states, row, step);
-      StepGradients d = cell.step_backward(row_weights, run.x[row][step], run.before[row][step],
-                                           d_states, row_gradients);
+      StepGradients d = projected_step_backward(cell, row_weights, run.x[row][step],
+                                                run.before[row][step], d_states, row_gradients);
       dx[row][step] = std::move(d.x);
       d_states = std::move(d.before);
       for (size_t s = 0; s < d_states.size(); ++s) add(d_states[s], d_kept[s]);
@@ -271,8 +277,9 @@ inline RecurrentGradients backward(const RecurrentConfig& config, const Recurren
                                    const RecurrentInput& input, const RecurrentUpstream& upstream) {
   const std::vector<LayerRun> layers = run_layers(config, params, input);
   const Cell& cell = find_cell(config.cell);
-  const size_t state_size = config.directions() * config.layers * input.batch * config.units;
-  for (const auto& [name, d] : upstream.final_states) expect_size(name, d.size(), state_size);
+  for (const auto& [name, d] : upstream.final_states) {
+    expect_size(name, d.size(), config.state_size(name, input.batch));
+  }
   RecurrentGradients gradients;
 
   Sequences dy;  // of the current layer's merged output
@@ -295,7 +302,8 @@ inline RecurrentGradients backward(const RecurrentConfig& config, const Recurren
         d_states.push_back(
             read_states(config, upstream.final_states, input.batch, layer, direction, row));
       }
-      CellWeights d_weights = empty_weights(cell, direction_run.weights.ih.cols(), config.units);
+      CellWeights d_weights =
+          empty_weights(cell, direction_run.weights.ih.cols(), config.units, config.projection);
       const Sequences d =
           run_direction_backward(cell, direction_run, d_directions[direction], d_states, d_weights);
       write_weights(config, d_weights, layer, direction, gradients.params);

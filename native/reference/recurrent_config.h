@@ -1,6 +1,7 @@
 // What a recurrent layer is and what goes into it and comes out of it.
-// Shapes: B rows, T steps, I inputs, H units, G gates, L layers, D directions (1 or 2),
-// F features of a layer's output: D*H when two directions are concatenated, otherwise H.
+// Shapes: B rows, T steps, I inputs, H units, G gates, L layers, D directions (1 or 2), P values of
+// h: H, unless it is projected, F features of a layer's output: D*P when two directions are
+// concatenated, otherwise P. Where a state stands for all, S are its values: P of h, H of others.
 #pragma once
 
 #include <cstddef>
@@ -21,6 +22,8 @@ struct RecurrentConfig {
   std::string cell = "lstm";
   size_t inputs = 1;  // I
   size_t units = 1;   // H
+  // P of a projected h, 0: it is not. For cells that read h in their products alone.
+  size_t projection = 0;
   size_t layers = 1;  // L
   bool bidirectional = false;
   Merge merge = Merge::kConcat;
@@ -33,7 +36,20 @@ struct RecurrentConfig {
   double cell_clip = std::numeric_limits<double>::infinity();  // of cells that clip
 
   size_t directions() const { return bidirectional ? 2 : 1; }
-  size_t features() const { return bidirectional && merge == Merge::kConcat ? 2 * units : units; }
+  size_t hidden() const { return projection > 0 ? projection : units; }
+  // Values of a state: the first one is h.
+  size_t width(size_t state) const { return state == 0 ? hidden() : units; }
+  size_t features() const {
+    return bidirectional && merge == Merge::kConcat ? 2 * hidden() : hidden();
+  }
+  // States of all directions and layers for so many rows.
+  size_t state_size(size_t state, size_t batch) const {
+    return directions() * layers * batch * width(state);
+  }
+  size_t state_size(const std::string& name, size_t batch) const {
+    const std::vector<std::string>& names = find_cell(cell).states;
+    return state_size(name == names[0] ? 0 : 1, batch);
+  }
 };
 
 // Throws std::invalid_argument where options contradict each other.
@@ -42,6 +58,10 @@ inline void check(const RecurrentConfig& config) {
   if (config.inputs == 0 || config.units == 0 || config.layers == 0) {
     throw std::invalid_argument(
         "Expected positive sizes for \"inputs\", \"units\" and \"layers\" but received 0 (number)");
+  }
+  if (config.projection > 0 && config.cell.rfind("lstm", 0) != 0) {
+    throw std::invalid_argument("Expected an LSTM for \"projection\" but received \"" +
+                                config.cell + "\" (string)");
   }
   if (config.bidirectional && config.go_backwards) {
     throw std::invalid_argument(
@@ -75,14 +95,19 @@ inline std::vector<ParamShape> param_shapes(const RecurrentConfig& config) {
     for (size_t direction = 0; direction < config.directions(); ++direction) {
       shapes.push_back({param_name("weight_ih", layer, direction), gate_rows, inputs});
       shapes.push_back({param_name("weight_hh", layer, direction), gate_rows,
-                        cell.elementwise ? 1 : config.units});
+                        cell.elementwise ? 1 : config.hidden()});
       if (cell.peepholes > 0) {
         shapes.push_back(
             {param_name("weight_ch", layer, direction), cell.peepholes * config.units, 1});
       }
-      if (!config.use_bias) continue;
-      shapes.push_back({param_name("bias_ih", layer, direction), gate_rows, 1});
-      shapes.push_back({param_name("bias_hh", layer, direction), gate_rows, 1});
+      if (config.use_bias) {
+        shapes.push_back({param_name("bias_ih", layer, direction), gate_rows, 1});
+        shapes.push_back({param_name("bias_hh", layer, direction), gate_rows, 1});
+      }
+      if (config.projection > 0) {
+        shapes.push_back(
+            {param_name("weight_hr", layer, direction), config.projection, config.units});
+      }
     }
   }
   return shapes;
@@ -94,16 +119,16 @@ struct RecurrentInput {
   Vector x;          // [B, T, I]; what lies beyond a row's length is never read
   // Valid steps of each row, 0 … T; empty: all T.
   std::vector<size_t> lengths;
-  // Initial states by name, [D*L, B, H], slot = layer * D + direction; absent: zeros.
+  // Initial states by name, [D*L, B, S], slot = layer * D + direction; absent: zeros.
   NamedVectors initial;
   // One mask [B, T, F] for the output of each layer but the last, in the order in which the layer
   // puts it out; it multiplies the output, so kept values hold 1 / (1 - rate). Empty: no dropout.
   std::vector<Vector> dropout_masks;
-  // Factors of h before the recurrent products, [D*L, B, H], the same for all steps of a row.
+  // Factors of h before the recurrent products, [D*L, B, P], the same for all steps of a row.
   // Empty: ones.
   Vector recurrent_mask;
   // Zoneout by the states' names: how much of the state before a step stays after it, 0 … 1,
-  // [D*L, B, T, H] with steps in the order of x; absent: zeros.
+  // [D*L, B, T, S] with steps in the order of x; absent: zeros.
   NamedVectors zoneout;
   // Factors of the candidates, [D*L, B, T, H] likewise. Empty: ones.
   Vector candidate_mask;
@@ -116,7 +141,7 @@ struct RecurrentResult {
   // direction put out at the row's last valid step, merged with what the reverse direction put out
   // last, which is at the row's first step. Zeros for a row of no steps.
   Vector y;
-  // States by name after each row's last processed step, [D*L, B, H]; the initial state for a row
+  // States by name after each row's last processed step, [D*L, B, S]; the initial state for a row
   // of no steps.
   NamedVectors final_states;
 };
@@ -130,7 +155,7 @@ struct RecurrentUpstream {
 // Gradients of that loss with respect to everything that went in.
 struct RecurrentGradients {
   Vector x;                // [B, T, I], zero beyond a row's length
-  NamedVectors initial;    // [D*L, B, H], for every state of the cell
+  NamedVectors initial;    // [D*L, B, S], for every state of the cell
   RecurrentParams params;  // by name, in the shapes of the parameters
 };
 
@@ -152,16 +177,18 @@ inline void check(const RecurrentConfig& config, const RecurrentParams& params,
                                   std::to_string(input.length(row)) + " (number)");
     }
   }
-  const size_t state_size = config.directions() * config.layers * input.batch * config.units;
-  for (const auto& [name, state] : input.initial) expect_size(name, state.size(), state_size);
+  for (const auto& [name, state] : input.initial) {
+    expect_size(name, state.size(), config.state_size(name, input.batch));
+  }
   if (!input.recurrent_mask.empty()) {
-    expect_size("recurrent_mask", input.recurrent_mask.size(), state_size);
+    expect_size("recurrent_mask", input.recurrent_mask.size(), config.state_size(0, input.batch));
   }
   if (!input.candidate_mask.empty()) {
-    expect_size("candidate_mask", input.candidate_mask.size(), state_size * input.steps);
+    expect_size("candidate_mask", input.candidate_mask.size(),
+                config.directions() * config.layers * input.batch * config.units * input.steps);
   }
   for (const auto& [name, kept] : input.zoneout) {
-    expect_size(name, kept.size(), state_size * input.steps);
+    expect_size(name, kept.size(), config.state_size(name, input.batch) * input.steps);
   }
   if (!input.dropout_masks.empty()) {
     expect_size("dropout_masks", input.dropout_masks.size(), config.layers - 1);

@@ -67,6 +67,7 @@ struct DirectionDropout {
 inline void add(CellWeights& target, const CellWeights& source) {
   add(target.ih.values(), source.ih.values());
   add(target.hh.values(), source.hh.values());
+  add(target.hr.values(), source.hr.values());
   add(target.bias_ih, source.bias_ih);
   add(target.bias_hh, source.bias_hh);
   add(target.ch, source.ch);
@@ -78,25 +79,29 @@ inline DirectionDropout read_dropout(const RecurrentConfig& config, const Recurr
   DirectionDropout dropout;
   const bool reverse = direction == 1 || config.go_backwards;
   const size_t slot = layer * config.directions() + direction;
-  const auto slice = [&](const Vector& values, size_t place) {
-    const auto begin = values.begin() + static_cast<std::ptrdiff_t>(place * config.units);
-    return Vector(begin, begin + static_cast<std::ptrdiff_t>(config.units));
+  const auto slice = [&](const Vector& values, size_t place, size_t width) {
+    const auto begin = values.begin() + static_cast<std::ptrdiff_t>(place * width);
+    return Vector(begin, begin + static_cast<std::ptrdiff_t>(width));
   };
   for (size_t row = 0; row < input.batch; ++row) {
     if (!input.recurrent_mask.empty()) {
-      dropout.mask.push_back(slice(input.recurrent_mask, slot * input.batch + row));
+      dropout.mask.push_back(
+          slice(input.recurrent_mask, slot * input.batch + row, config.hidden()));
     }
     std::vector<States> steps;
     std::vector<Vector> candidates;
     for (size_t step = 0; step < input.length(row); ++step) {
       const size_t t = reverse ? input.length(row) - 1 - step : step;
       const size_t place = (slot * input.batch + row) * input.steps + t;
-      if (!input.candidate_mask.empty()) candidates.push_back(slice(input.candidate_mask, place));
+      if (!input.candidate_mask.empty()) {
+        candidates.push_back(slice(input.candidate_mask, place, config.units));
+      }
       States kept;
       for (const std::string& name : find_cell(config.cell).states) {
         const auto found = input.zoneout.find(name);
-        kept.push_back(found == input.zoneout.end() ? Vector(config.units, 0.0)
-                                                    : slice(found->second, place));
+        const size_t width = config.width(kept.size());
+        kept.push_back(found == input.zoneout.end() ? Vector(width, 0.0)
+                                                    : slice(found->second, place, width));
       }
       steps.push_back(kept);
     }

@@ -138,7 +138,7 @@ TEST(Allocations, NoneWithAccumulationAveragesAndAScheduleFreeMethod) {
   }
 }
 
-TEST(Allocations, NoneInCellsThatRunATapeOrHaveVectors) {
+TEST(Allocations, NoneInCellsThatRunATapeOrHaveVectorsOrAProjection) {
   const Dataset data = language_data(16, 24);
   const std::vector<int32_t> samples = all_samples(data);
   const auto network = make_network(
@@ -147,6 +147,7 @@ TEST(Allocations, NoneInCellsThatRunATapeOrHaveVectors) {
        layer("custom",
              {{"units", 64.0}, {"returnSequences", true}, {"cell", std::string(kEverythingText)}}),
        layer("lstm_peephole", {{"units", 64.0}, {"returnSequences", true}, {"cellClip", 0.5}}),
+       layer("lstm", {{"units", 64.0}, {"returnSequences", true}, {"projection", 24.0}}),
        layer("indrnn_tanh",
              {{"units", 64.0}, {"returnSequences", true}, {"recurrentInitializer", "unitUniform"}}),
        layer("dense", {{"units", double{kVocabulary}}})});

@@ -37,6 +37,7 @@ inline LayerConfig layer_of(const reference::RecurrentConfig& config, const Opti
                      {"useBias", config.use_bias},
                      {"returnSequences", config.return_sequences}};
   if (std::isfinite(config.cell_clip)) options["cellClip"] = config.cell_clip;
+  if (config.projection > 0) options["projection"] = static_cast<double>(config.projection);
   options.insert(more.begin(), more.end());
   // With the text of a cell it takes the place of the reference's.
   const std::string type = more.count("cell") > 0 ? "custom" : config.cell;

@@ -46,33 +46,34 @@ void set_masks(reference::RecurrentProblem& problem, const Rates& rates, bool tr
   reference::RecurrentInput& input = problem.input;
   const size_t slots = config.layers * config.directions();
   if (training && rates.mask > 0) {
-    for (size_t i = 0; i < slots * input.batch * config.units; ++i) {
-      const size_t unit = i % config.units, row = i / config.units % input.batch;
-      const size_t slot = i / config.units / input.batch;
+    const size_t width = config.hidden();
+    for (size_t i = 0; i < slots * input.batch * width; ++i) {
+      const size_t unit = i % width, row = i / width % input.batch;
+      const size_t slot = i / width / input.batch;
       const bool drawn = is_drawn(config, slot, 0, row, unit, rates.mask);
       input.recurrent_mask.push_back(drawn ? 0.0 : 1.0 / (1.0 - rates.mask));
     }
   }
   // The draws of all steps, slot by slot.
-  const auto of_steps = [&](size_t turn, double rate, const auto& value) {
+  const auto of_steps = [&](size_t turn, size_t width, double rate, const auto& value) {
     reference::Vector values;
-    for (size_t i = 0; i < slots * input.batch * input.steps * config.units; ++i) {
-      const size_t unit = i % config.units, t = i / config.units % input.steps;
-      const size_t place = i / config.units / input.steps;
+    for (size_t i = 0; i < slots * input.batch * input.steps * width; ++i) {
+      const size_t unit = i % width, t = i / width % input.steps;
+      const size_t place = i / width / input.steps;
       const size_t row = place % input.batch, slot = place / input.batch;
       values.push_back(value(is_drawn(config, slot, turn, t * input.batch + row, unit, rate)));
     }
     return values;
   };
   if (training && rates.candidate > 0) {
-    input.candidate_mask = of_steps(7, rates.candidate, [&](bool drawn) {
+    input.candidate_mask = of_steps(7, config.units, rates.candidate, [&](bool drawn) {
       return drawn ? 0.0 : 1.0 / (1.0 - rates.candidate);
     });
   }
   const std::vector<std::string>& states = reference::find_cell(config.cell).states;
   for (size_t s = 0; s < states.size(); ++s) {
     const double rate = s == 0 ? rates.h : rates.c;
-    input.zoneout[states[s]] = of_steps(1 + s, rate, [&](bool drawn) {
+    input.zoneout[states[s]] = of_steps(1 + s, config.width(s), rate, [&](bool drawn) {
       return !training ? rate : drawn ? 1.0 : 0.0;
     });
   }
@@ -266,6 +267,53 @@ TEST_P(LoopDropouts, OfDefinedCellsIsThatOfTheCellsTheyRestate) {
     got.step = kStep;
     got.run();
     expect_reference(got, problem);
+  }
+}
+
+// The passes of a projected h have its width, and stand around the projection.
+TEST_P(LoopDropouts, OfAProjectedState) {
+  reference::RecurrentConfig config;
+  config.inputs = 5;
+  config.units = 21;
+  config.projection = 10;
+  config.bidirectional = true;
+  config.layers = 2;
+  for (const Rates& rates : {Rates{0.5, 0, 0}, {0, 0.25, 0}, {0.5, 0.25, 0.25, 0.5}}) {
+    for (const bool training : {true, false}) {
+      SCOPED_TRACE(testing::Message() << rates.mask << " " << rates.c << " " << training);
+      reference::RecurrentProblem problem =
+          reference::random_recurrent_problem(config, {7, 5, true, true, 0.0}, 38);
+      set_masks(problem, rates, training);
+      Options options = options_of(rates);
+      CoreRun plain(kernels(), problem, 1, options);
+      options["checkpointEvery"] = 2.0;
+      CoreRun cut(kernels(), problem, 2, options);
+      for (CoreRun* run : {&plain, &cut}) {
+        run->training = training;
+        run->step = kStep;
+        run->run();
+        expect_reference(*run, problem);
+      }
+      expect_same(cut, plain);
+    }
+  }
+  // By panels and by rows.
+  config.bidirectional = false;
+  config.layers = 1;
+  for (const auto& [units, batch] : {std::pair{96, 24}, {150, 3}}) {
+    SCOPED_TRACE(units);
+    config.units = static_cast<size_t>(units);
+    config.projection = 70;
+    const reference::RecurrentProblem problem = reference::random_recurrent_problem(
+        config, {static_cast<size_t>(batch), 7, true, true, 0.0}, 39);
+    const Options options = options_of({0.25, 0.25, 0.5, 0.25});
+    CoreRun one(kernels(), problem, 1, options), two(kernels(), problem, 2, options);
+    for (CoreRun* run : {&one, &two}) {
+      run->training = true;
+      run->run();
+    }
+    expect_same(two, one);
+    EXPECT_EQ(two.gradients, one.gradients);
   }
 }
 

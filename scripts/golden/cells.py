@@ -20,24 +20,32 @@ def state_names(cell: str) -> tuple[str, ...]:
     return ("h", "c") if cell.startswith("lstm") else ("h",)
 
 
+def state_widths(cell: str, units: int, projection: int | None) -> tuple[int, ...]:
+    """Values of each state; only h is projected."""
+    return (projection or units, units)[:len(state_names(cell))]
+
+
 def param_shapes(
     cell: str, inputs: int, units: int, layers: int, bidirectional: bool, bias: bool,
-    merge: str = "concat",
+    merge: str = "concat", projection: int | None = None,
 ) -> dict[str, tuple[int, ...]]:
     """Names and shapes in PyTorch's order."""
     rows = GATES[cell] * units
-    features = 2 * units if bidirectional and merge == "concat" else units
+    hidden = projection or units
+    features = 2 * hidden if bidirectional and merge == "concat" else hidden
     shapes: dict[str, tuple[int, ...]] = {}
     for layer in range(layers):
         for suffix in ("", "_reverse") if bidirectional else ("",):
             shapes[f"weight_ih_l{layer}{suffix}"] = (rows, inputs if layer == 0 else features)
             shapes[f"weight_hh_l{layer}{suffix}"] = (
-                (units,) if cell.startswith("indrnn") else (rows, units))
+                (units,) if cell.startswith("indrnn") else (rows, hidden))
             if cell in PEEPHOLES:
                 shapes[f"weight_ch_l{layer}{suffix}"] = (PEEPHOLES[cell] * units,)
             if bias:
                 shapes[f"bias_ih_l{layer}{suffix}"] = (rows,)
                 shapes[f"bias_hh_l{layer}{suffix}"] = (rows,)
+            if projection:
+                shapes[f"weight_hr_l{layer}{suffix}"] = (projection, units)
     return shapes
 
 
@@ -49,6 +57,7 @@ class Weights:
         self.ih = params[f"weight_ih_{suffix}"]
         self.hh = params[f"weight_hh_{suffix}"]
         self.ch = params.get(f"weight_ch_{suffix}")
+        self.hr = params.get(f"weight_hr_{suffix}")
         self.cell_clip = cell_clip
         zero = self.ih.new_zeros(self.ih.shape[0])
         self.bias_ih = params.get(f"bias_ih_{suffix}", zero)
@@ -109,7 +118,7 @@ def lstm_variant(weights: Weights, a: torch.Tensor, c: torch.Tensor,
 
 def run_direction(cell: str, weights: Weights, x: torch.Tensor, lengths: torch.Tensor,
                   states: States, reverse: bool, observe) -> tuple[torch.Tensor, States]:
-    """x [B, T, I] to y [B, T, H] (by time, zero beyond a row's length) and the final states.
+    """x [B, T, I] to y [B, T, H or P] (by time, zero beyond a row's length) and the final states.
 
     A row's states stand still where it has no step, so the reverse direction starts at the row's
     own last step, and a row of no steps ends with its initial states.
@@ -119,6 +128,8 @@ def run_direction(cell: str, weights: Weights, x: torch.Tensor, lengths: torch.T
     for t in reversed(range(steps)) if reverse else range(steps):
         valid = (t < lengths).unsqueeze(1)
         after = step(cell, weights, x[:, t], states, observe)
+        if weights.hr is not None:
+            after = (after[0] @ weights.hr.T, *after[1:])
         states = tuple(torch.where(valid, new, old) for new, old in zip(after, states))
         outputs[t] = torch.where(valid, states[0], torch.zeros_like(states[0]))
     return torch.stack(outputs, dim=1), states
@@ -151,7 +162,7 @@ def last_steps(y: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
 
 def run(description: dict, params: dict[str, torch.Tensor], x: torch.Tensor, lengths: torch.Tensor,
         initial: States, observe=lambda a: None) -> tuple[torch.Tensor, States]:
-    """The whole stack: the output and the final states, each [D*L, B, H]."""
+    """The whole stack: the output and the final states, each [D*L, B, H], a projected h [D*L, B, P]."""
     cell, bidirectional = description["cell"], description["bidirectional"]
     directions = 2 if bidirectional else 1
     value = reversed_rows(x, lengths) if description["goBackwards"] else x

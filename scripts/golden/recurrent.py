@@ -59,6 +59,17 @@ VARIANTS = [
     {"cell": "indrnn_relu", "layers": 3, "bidirectional": True, "lengths": "zero", "units": 17},
     {"cell": "indrnn_relu", "returnSequences": False, "initialState": False},
 ]
+# LSTMs with a projected h: PyTorch's own, and with what it has not.
+PROJECTED = [
+    {"cell": "lstm", "projection": 4},
+    {"cell": "lstm", "projection": 5, "layers": 2, "lengths": "ragged", "useBias": False},
+    {"cell": "lstm", "projection": 3, "layers": 2, "bidirectional": True, "lengths": "zero"},
+    {"cell": "lstm", "projection": 9, "units": 17, "initialState": False},
+    {"cell": "lstm", "projection": 4, "bidirectional": True, "merge": "sum", "lengths": "ragged",
+     "returnSequences": False},
+    {"cell": "lstm_coupled_peephole", "projection": 4, "cellClip": 0.375, "goBackwards": True,
+     "lengths": "ragged"},
+]
 EXTRA_DEFAULTS = {"bidirectional": False, "layers": 1, "lengths": "full", "useBias": True,
                   "initialState": True, "batch": 3, "steps": 6, "inputs": 4, "units": 9, **PLAIN}
 
@@ -98,37 +109,41 @@ def draw_problem(description: dict, random: Random) -> dict[str, torch.Tensor]:
         "x": random.normal(batch, steps, description["inputs"]),
         "lengths": draw_lengths(description["lengths"], batch, steps, random),
     }
-    names = cells.state_names(cell)
+    projection = description.get("projection")
+    widths = dict(zip(cells.state_names(cell), cells.state_widths(cell, units, projection)))
     if description["initialState"]:
-        for name in names:
-            tensors[f"{name}0"] = random.normal(slots, batch, units, scale=0.5)
+        for name, width in widths.items():
+            tensors[f"{name}0"] = random.normal(slots, batch, width, scale=0.5)
     bound = 1.2 / max(units, 4) ** 0.5
     shapes = cells.param_shapes(cell, description["inputs"], units, description["layers"],
                                 description["bidirectional"], description["useBias"],
-                                description["merge"])
+                                description["merge"], projection)
     for name, shape in shapes.items():
         tensors[name] = random.uniform(*shape, low=-bound, high=bound)
     concat = description["bidirectional"] and description["merge"] == "concat"
-    features = (2 if concat else 1) * units
+    features = (2 if concat else 1) * widths["h"]
     shape = (batch, steps, features) if description["returnSequences"] else (batch, features)
     tensors["dy"] = random.normal(*shape)
-    for name in names:
-        tensors[f"d{name}_n"] = random.normal(slots, batch, units)
+    for name, width in widths.items():
+        tensors[f"d{name}_n"] = random.normal(slots, batch, width)
     return tensors
 
 
 def zero_states(description: dict, batch: int, dtype: torch.dtype) -> tuple[torch.Tensor, ...]:
     slots = (2 if description["bidirectional"] else 1) * description["layers"]
-    return tuple(torch.zeros(slots, batch, description["units"], dtype=dtype)
-                 for _ in cells.state_names(description["cell"]))
+    widths = cells.state_widths(description["cell"], description["units"],
+                                description.get("projection"))
+    return tuple(torch.zeros(slots, batch, width, dtype=dtype) for width in widths)
 
 
 def run_torch(description: dict, params: dict, x: torch.Tensor, lengths: torch.Tensor,
               initial: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
     """torch.nn's own layer on packed rows; rows of no steps, which it refuses, are left out."""
+    projection = description.get("projection")
     module = MODULES[description["cell"]](
         description["inputs"], description["units"], num_layers=description["layers"],
         bias=description["useBias"], bidirectional=description["bidirectional"], batch_first=True,
+        **({"proj_size": projection} if projection else {}),
     ).to(x.dtype)
     rows = torch.nonzero(lengths > 0).squeeze(1)
     packed = pack_padded_sequence(x[rows], lengths[rows].long(), batch_first=True,
@@ -211,7 +226,8 @@ def short_name(options: dict) -> str:
         options["cell"].replace("_", "-"),
         ("bi" if options["bidirectional"] else "uni") + str(options["layers"]),
         options["lengths"],
-        f"t{options['steps']}b{options['batch']}i{options['inputs']}h{options['units']}",
+        f"t{options['steps']}b{options['batch']}i{options['inputs']}h{options['units']}"
+        + (f"p{options['projection']}" if "projection" in options else ""),
     ]
     parts += [] if options["useBias"] else ["nobias"]
     parts += ["state"] if options["initialState"] else []
@@ -225,5 +241,5 @@ def short_name(options: dict) -> str:
 
 def build() -> list[Case]:
     rows = covering_rows(FACTORS, allowed, "recurrent pairs")
-    rows += [{**EXTRA_DEFAULTS, **extra} for extra in EXTRAS + VARIANTS]
+    rows += [{**EXTRA_DEFAULTS, **extra} for extra in EXTRAS + VARIANTS + PROJECTED]
     return [build_case(short_name(row), row) for row in rows]

@@ -41,13 +41,14 @@ def read_files() -> list[tuple[dict, dict[str, np.ndarray]]]:
 def lstm_forward(case: dict, t: dict[str, np.ndarray]):
     """y, h_n, c_n of any LSTM with merge "concat", row by row and step by step."""
     batch, steps, units = case["batch"], case["steps"], case["units"]
+    hidden = case.get("projection", units)
     directions = 2 if case["bidirectional"] else 1
     slots = directions * case["layers"]
-    zero = np.zeros((slots, batch, units))
-    h_n, c_n = np.array(t.get("h0", zero), np.float64), np.array(t.get("c0", zero), np.float64)
+    h_n, c_n = (np.array(t.get(name, np.zeros((slots, batch, width))), np.float64)
+                for name, width in (("h0", hidden), ("c0", units)))
     value = np.array(t["x"], np.float64)
     for layer in range(case["layers"]):
-        y = np.zeros((batch, steps, directions * units))
+        y = np.zeros((batch, steps, directions * hidden))
         for direction in range(directions):
             suffix = f"l{layer}" + ("_reverse" if direction else "")
             slot = layer * directions + direction
@@ -60,7 +61,9 @@ def lstm_forward(case: dict, t: dict[str, np.ndarray]):
                     i, f, g, o = np.split(a + t[f"weight_hh_{suffix}"] @ h, 4)
                     c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
                     h = sigmoid(o) * np.tanh(c)
-                    y[row, time, direction * units : (direction + 1) * units] = h
+                    if "projection" in case:
+                        h = t[f"weight_hr_{suffix}"] @ h
+                    y[row, time, direction * hidden : (direction + 1) * hidden] = h
                 h_n[slot, row], c_n[slot, row] = h, c
         value = y
     return value, h_n, c_n

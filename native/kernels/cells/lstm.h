@@ -17,6 +17,7 @@ struct Lstm {
       .phase_gates = {0, 4},
       .split_gates = 0,
       .operand = 0,
+      .projects = true,
   };
 
   template <int kPhase>

@@ -37,6 +37,7 @@ struct LstmMaths {
       .vector = {{0, 1, false}, {kCoupled ? kOutput : kForget, 1, kCoupled}, {kOutput, 1, true}},
       .elementwise = false,
       .clips = true,
+      .projects = true,
   };
 
   template <class Lanes>

@@ -18,6 +18,7 @@ interface Fields {
     | 'indrnn_tanh'
     | 'indrnn_relu';
   cellClip?: number;
+  projection?: number;
   bidirectional: boolean;
   layers: number;
   useBias: boolean;
@@ -41,6 +42,7 @@ function layersOf(fields: Fields): Layer[] {
     useBias: fields.useBias,
     returnSequences: fields.returnSequences,
   };
+  const projected = fields.projection !== undefined && { projection: fields.projection };
   switch (fields.cell) {
     case 'rnn_tanh':
       return [
@@ -53,6 +55,7 @@ function layersOf(fields: Fields): Layer[] {
         layers.custom({ ...options, cell: restatedElman('relu') }),
       ];
     case 'lstm':
+      if (fields.projection !== undefined) return [layers.lstm({ ...options, ...projected })];
       return [layers.lstm(options), layers.custom({ ...options, cell: restatedLstm() })];
     case 'lstm_clipped':
     case 'lstm_peephole':
@@ -61,6 +64,7 @@ function layersOf(fields: Fields): Layer[] {
       return [
         layers.lstm({
           ...options,
+          ...projected,
           ...(fields.cellClip !== undefined && { cellClip: fields.cellClip }),
           peephole: fields.cell.endsWith('peephole'),
           coupledGates: fields.cell.startsWith('lstm_coupled'),
