@@ -43,10 +43,6 @@ export class Custom extends RecurrentLayer {
     return null;
   }
 
-  protected override get stateNames(): readonly string[] {
-    return this.cell.states;
-  }
-
   override get details(): string[] {
     return [`cell ${this.cell.name}`, ...this.cell.equations.map((line) => `  ${line}`)];
   }

@@ -95,10 +95,6 @@ export class Lstm extends RecurrentLayer {
     return { keep: FORGET_GATE, write: INPUT_GATE };
   }
 
-  protected override get stateNames(): readonly string[] {
-    return ['h', 'c'];
-  }
-
   protected override get outputUnits(): number {
     return (this.options['projection'] ?? this.options['units']) as number;
   }

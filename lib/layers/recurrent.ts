@@ -258,9 +258,12 @@ export interface TimeGates {
 
 /** A layer that carries states from step to step. */
 export abstract class RecurrentLayer extends Layer {
-  /** @param states names of the cell's states */
-  constructor(type: string, read: Read, states: readonly string[]) {
-    super(settle(type, read, states));
+  readonly #stateNames: readonly string[];
+
+  /** @param stateNames those of the cell, the output first */
+  constructor(type: string, read: Read, stateNames: readonly string[]) {
+    super(settle(type, read, stateNames));
+    this.#stateNames = stateNames;
   }
 
   /** The gates that chrono initialisation sets, or null for a cell without. */
@@ -282,15 +285,13 @@ export abstract class RecurrentLayer extends Layer {
     return true;
   }
 
-  /** Names of the cell's states, the output first. */
-  protected get stateNames(): readonly string[] {
-    return ['h'];
-  }
-
   override get states(): readonly StateShape[] {
     const { units, layers, bidirectional } = this.options;
     const slots = (layers as number) * (bidirectional === true ? 2 : 1);
-    return this.stateNames.map((name) => ({ name, features: slots * (units as number) }));
+    return this.#stateNames.map((name, i) => ({
+      name,
+      features: slots * (i === 0 ? this.outputUnits : (units as number)),
+    }));
   }
 
   /**

@@ -73,11 +73,11 @@ void Recurrence::set_final_gradient(const Geometry& geometry, size_t state, cons
 }
 
 void Recurrence::add_final_gradient(const Geometry& geometry, size_t state, const float* source) {
-  const int64_t units = weights_.units();
+  const int64_t width = weights_.width(state);
   for (int64_t b = 0; b < geometry.batch(); ++b) {
-    float* row = dstate_[state].data() + b * padded(units);
-    const float* from = source + geometry.batch_row(b) * units;
-    for (int64_t j = 0; j < units; ++j) row[j] += from[j];
+    float* row = dstate_[state].data() + b * padded(width);
+    const float* from = source + geometry.batch_row(b) * width;
+    for (int64_t j = 0; j < width; ++j) row[j] += from[j];
   }
 }
 

@@ -91,7 +91,7 @@ class Recurrent : public Layer {
   ActivationPenalty activation_penalty_;
   int64_t checkpoint_every_;
   float cell_clip_;
-  int64_t projection_;  // 0: none
+  int64_t projection_;         // 0: none
   bool takes_states_ = false;  // its initial states are inputs
   RecurrentInit init_;
   std::vector<RecurrentWeights> weights_;  // [layers * directions]

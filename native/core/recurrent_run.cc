@@ -202,7 +202,7 @@ void RecurrentRun::set_final_state_gradient(const Geometry& geometry, size_t sta
 
 void RecurrentRun::add_final_state_gradient(const Geometry& geometry, size_t state,
                                             const float* source) {
-  const int64_t slot_floats = geometry.batch() * layer_.units();
+  const int64_t slot_floats = geometry.batch() * layer_.weights(0).width(state);
   for (size_t slot = 0; slot < recurrences_.size(); ++slot) {
     recurrences_[slot].add_final_gradient(geometry, state, source + slot * slot_floats);
   }

@@ -24,6 +24,7 @@ struct Case {
   bool encoder_read = true;  // its output is one of the model's
   bool target_first = false;
   Options decoder_options{};
+  size_t projection = 0;
 };
 
 // The two directions of the encoder become the two layers of the decoder.
@@ -32,6 +33,7 @@ RecurrentProblem encoder_problem(const Case& it) {
   config.cell = it.cell;
   config.inputs = 3;
   config.units = 5;
+  config.projection = it.projection;
   config.bidirectional = true;
   config.return_sequences = it.encoder_sequences;
   return random_recurrent_problem(config, {3, 4, true, true, 0.0}, 7);
@@ -42,6 +44,7 @@ RecurrentProblem decoder_problem(const Case& it) {
   config.cell = it.cell;
   config.inputs = 2;
   config.units = 5;
+  config.projection = it.projection;
   config.layers = 2;
   config.return_sequences = it.decoder_sequences;
   RecurrentProblem problem = random_recurrent_problem(config, {3, 6, false, false, 0.0}, 8);
@@ -212,6 +215,8 @@ TEST_P(FinalStates, GoWithLastSteps) {
 TEST_P(FinalStates, ReachTheFirstOfSeveralSegments) {
   check({"lstm", true, true, false, false, {{"checkpointEvery", 2.0}}});
 }
+
+TEST_P(FinalStates, HaveTheWidthOfAProjection) { check({"lstm", true, true, true, false, {}, 3}); }
 
 // Two nodes that read one state both send gradients.
 TEST_P(FinalStates, MayBeReadTwice) {
