@@ -160,6 +160,7 @@ TEST_P(StateDropoutKernels, AMaskedGradientMoves) {
     args.x = x.data();
     args.y = y.data();
     args.ld = y.ld();
+    args.mask_ld = mask.ld();
     kernels().add_masked(args);
     for_elements({cols, 0, cols}, [&](size_t r, size_t c, bool) {
       EXPECT_NEAR(y(r, c), y_given(r, c) + mask(r, c) * x_given(r, c), 2e-7);
