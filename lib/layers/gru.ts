@@ -1,10 +1,12 @@
 import { flag, parseOptions } from '../validate';
+import { cellNorm, checkCellNorm } from './cell-norm';
+import type { NormalizedOptions } from './cell-norm';
 import { registerLayer } from './layer';
 import { RecurrentLayer, candidateDropout, recurrentSchema } from './recurrent';
 import type { RecurrentOptions, TimeGates } from './recurrent';
 
 /** Options of {@link gru}. */
-export interface GruOptions extends RecurrentOptions {
+export interface GruOptions extends RecurrentOptions, NormalizedOptions {
   /**
    * Probability with which training drops the candidate n, what a step adds to the memory, of each
    * unit and step: recurrent dropout without memory loss (Semeniuta, Severyn and Barth 2016).
@@ -21,7 +23,12 @@ export interface GruOptions extends RecurrentOptions {
 /** Index in the order r, z, n. */
 const UPDATE_GATE = 1;
 
-const schema = { ...recurrentSchema, candidateDropout, resetAfter: flag(true) };
+const schema = {
+  ...recurrentSchema,
+  candidateDropout,
+  resetAfter: flag(true),
+  layerNorm: cellNorm,
+};
 
 /**
  * Gated recurrent unit (Cho et al. 2014): h = (1 - z) n + z h. Gates are stored in the order
@@ -32,7 +39,9 @@ export class Gru extends RecurrentLayer {
   readonly type = Gru.type;
 
   constructor(options: GruOptions) {
-    super(Gru.type, parseOptions(Gru.type, options, schema), ['h']);
+    const read = parseOptions(Gru.type, options, schema);
+    checkCellNorm(Gru.type, read, { resetAfter: true, candidateDropout: 0 });
+    super(Gru.type, read, ['h']);
   }
 
   protected override get timeGates(): TimeGates {

@@ -27,6 +27,7 @@ export { layerFromConfig as fromConfig } from './layer';
 
 export type { Activation, ActivationName, ActivationOptions } from './activation';
 export type { Attention, AttentionOptions, AttentionScore } from './attention';
+export type { CellNorm, NormalizedOptions } from './cell-norm';
 export type { Custom, CustomOptions } from './custom';
 export type { BatchNorm, BatchNormOptions } from './batch-norm';
 export type { Conv1d, Conv1dOptions, DepthwiseConv1d, DepthwiseConv1dOptions } from './conv1d';

@@ -1,11 +1,13 @@
 import { wrongKind, wrongValue } from '../errors';
 import { MAX_DIMENSION, flag, integer, number, optional, parseOptions } from '../validate';
+import { cellNorm, checkCellNorm } from './cell-norm';
+import type { NormalizedOptions } from './cell-norm';
 import { registerLayer } from './layer';
 import { RecurrentLayer, candidateDropout, isChrono, recurrentSchema } from './recurrent';
 import type { RecurrentOptions, TimeGates } from './recurrent';
 
 /** Options of {@link lstm}. */
-export interface LstmOptions extends RecurrentOptions {
+export interface LstmOptions extends RecurrentOptions, NormalizedOptions {
   /**
    * Probability with which training drops the candidate g, what a step adds to the memory, of each
    * unit and step: recurrent dropout without memory loss (Semeniuta, Severyn and Barth 2016).
@@ -42,7 +44,7 @@ export interface LstmOptions extends RecurrentOptions {
    * without biases. Outputs and the state `h` have `projection` values, `c` has `units`, and
    * `weight_hh_l{k}` is [4·units, projection]: many memory cells with few recurrent weights.
    * `kernelInitializer`, `kernelRegularizer` and `kernelConstraint` hold for `weight_hr_l{k}`, too;
-   * `weightDrop` does not. Default: no projection.
+   * `weightDrop` does not. Not with `layerNorm`. Default: no projection.
    */
   projection?: number;
 }
@@ -60,6 +62,16 @@ const schema = {
   cellClip: optional(number({ min: 1e-30, max: 1e30 })),
   projection: optional(integer(1, MAX_DIMENSION)),
   candidateDropout,
+  layerNorm: cellNorm,
+};
+
+/** What a normalised LSTM has not, with the values that turn it off. */
+const OFF_WITH_NORM = {
+  peephole: false,
+  coupledGates: false,
+  cellClip: undefined,
+  projection: undefined,
+  candidateDropout: 0,
 };
 
 /**
@@ -73,6 +85,7 @@ export class Lstm extends RecurrentLayer {
 
   constructor(options: LstmOptions) {
     const { unitForgetBias, ...rest } = parseOptions(Lstm.type, options, schema);
+    checkCellNorm(Lstm.type, rest, OFF_WITH_NORM);
     const chrono = isChrono(rest.biasInitializer);
     if (chrono && unitForgetBias === true) {
       throw wrongKind(

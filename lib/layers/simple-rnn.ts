@@ -1,16 +1,22 @@
 import { wrongValue } from '../errors';
 import { oneOf, parseOptions } from '../validate';
+import { cellNorm } from './cell-norm';
+import type { NormalizedOptions } from './cell-norm';
 import { registerLayer } from './layer';
 import { RecurrentLayer, isChrono, recurrentSchema } from './recurrent';
 import type { RecurrentOptions } from './recurrent';
 
 /** Options of {@link simpleRnn}. */
-export interface SimpleRnnOptions extends RecurrentOptions {
+export interface SimpleRnnOptions extends RecurrentOptions, NormalizedOptions {
   /** Default `tanh`. */
   activation?: 'tanh' | 'relu';
 }
 
-const schema = { ...recurrentSchema, activation: oneOf(['tanh', 'relu'] as const, 'tanh') };
+const schema = {
+  ...recurrentSchema,
+  activation: oneOf(['tanh', 'relu'] as const, 'tanh'),
+  layerNorm: cellNorm,
+};
 
 /**
  * The plain recurrent layer (Elman, "Finding structure in time", 1990):

@@ -31,16 +31,16 @@ void Recurrence::plan(Workspace& workspace, const Pass& pass, bool keep_outputs)
   const int64_t units = weights_.units();
   const int64_t columns = cell.gates * padded(units);
   const Lifetime lifetime = pass.gradients ? Lifetime::kSaved : Lifetime::kScratch;
-  const int64_t gate_buffers = cell.split_gates != 0 ? 2 : 1;
+  const int64_t gate_buffers = splits(pass) ? 2 : 1;
   const int64_t unit_buffers = cell.states - 1 + (cell.phases > 1 ? 1 : 0);
   segments_.plan(
       *pass.geometry, reverse_, checkpoint_every_, pass.gradients,
       {columns, gate_buffers * columns + unit_buffers * padded(units) + padded(weights_.hidden()) +
-                    dropout_floats(pass) + projection_floats()});
+                    dropout_floats(pass) + projection_floats() + norm_floats(pass)});
   const int64_t rows = segments_.buffer_rows();
 
   workspace.want_spread(&gates_, rows, columns, lifetime);
-  if (cell.split_gates != 0 && pass.gradients) {
+  if (splits(pass) && pass.gradients) {
     workspace.want_spread(&recurrent_gates_, rows, columns, Lifetime::kSaved);
   } else {
     recurrent_gates_ = {};
@@ -60,6 +60,7 @@ void Recurrence::plan(Workspace& workspace, const Pass& pass, bool keep_outputs)
   plan_checkpoints(workspace, pass);
   plan_dropout(workspace, pass, lifetime);
   plan_projection(workspace, pass, lifetime);
+  plan_norm(workspace, pass, lifetime);
   gathered_ = {};
   if (!pass.gradients) return;
   if (!pass.geometry->dense() && !cell.elementwise && !dropout_.masks(pass)) {
@@ -109,9 +110,9 @@ Recurrence::Parts Recurrence::parts_of(const Pass& pass, const Split& split,
   const auto with_rows = [&](int64_t begin, int64_t end) {
     const auto part = [&](int64_t columns) -> Part {
       const int64_t panels = padded(columns) / pass.kernels->width;
-      if (split.by_rows) return {begin, end, 0, panels};
+      if (split.by_rows) return {begin, end, 0, panels, {}};
       const Member::Range range = member.share(panels, panels_together(pass));
-      return {begin, end, range.begin, range.end};
+      return {begin, end, range.begin, range.end, member};
     };
     return Parts{part(weights_.units()), part(weights_.hidden())};
   };
@@ -186,11 +187,11 @@ void Recurrence::for_blocks(const Pass& pass, bool backwards, const Body& body) 
 }
 
 // body(t, phase, parts) for the block's steps in processing order, or in the opposite one, and for
-// the phases of each from `first_phase` on: those of the cell, then forward that of a projection.
+// the phases of each from `first_phase` to loop_phases().
 template <class Body>
 void Recurrence::run_loop(const Pass& pass, bool backwards, int first_phase,
                           const Body& body) const {
-  const int phases = info(pass).phases + (weights_.projects() && !backwards ? 1 : 0);
+  const int phases = loop_phases(pass, backwards);
   const Split split = split_for(pass);
   Barrier barrier;
   parallel_team(split.threads, [&](const Member& member) {
@@ -293,7 +294,8 @@ Matrix Recurrence::forward(const Pass& pass, const Matrix& x) {
 
 void Recurrence::project_inputs(const Pass& pass, const Matrix& x, const Segment& steps) const {
   multiply(*pass.kernels, pass.threads, rows_of(x, steps.first_row, steps.rows),
-           weights_.input_forward(), weights_.input_bias(), false, gates_of(gates_, steps));
+           weights_.input_forward(), normalizes() ? nullptr : weights_.input_bias(), false,
+           gates_of(gates_, steps));
   pass.check_cancel();
 }
 
@@ -302,8 +304,10 @@ void Recurrence::forward_segment(const Pass& pass, const Matrix& x, bool keep_ga
   for_blocks(pass, false, [&] {
     if (!stepwise) project_inputs(pass, x, block_);
     draw_candidate_masks(pass, block_);
+    if (normalizes()) normalize_inputs(pass, keep_gates);
     run_loop(pass, false, masks ? kMaskPhase : 0, [&](int64_t t, int phase, const Parts& parts) {
       if (phase == kMaskPhase) return mask_step(pass, t, parts.hidden);
+      if (normalizes()) return normalized_step(pass, t, phase, parts.units, keep_gates);
       if (phase == info(pass).phases) return project_step(pass, t, parts.hidden);
       forward_step(pass, t, phase, parts.units, keep_gates, stepwise ? &x : nullptr);
     });
@@ -378,6 +382,7 @@ void Recurrence::backward(const Pass& pass, const ParamTable& params, const Matr
   if (pass.geometry->rows() == 0) return;
   dy_ = dy;
   clear_product_gradient();
+  clear_norm_sums();
   weight_rows_ =
       weights_.recurrent_in_place(*pass.geometry) ? params.value(weights_.weight_hh()) : nullptr;
   for (;;) {
@@ -385,6 +390,7 @@ void Recurrence::backward(const Pass& pass, const ParamTable& params, const Matr
       run_loop(pass, true, weights_.projects() ? kHiddenPhase : 0,
                [&](int64_t t, int phase, const Parts& parts) {
                  if (phase == kHiddenPhase) return hidden_backward_step(pass, t, parts.hidden);
+                 if (normalizes()) return normalized_backward_step(pass, t, phase, parts.units);
                  backward_step(pass, t, phase, parts.units);
                });
       pass.check_cancel();
@@ -394,9 +400,10 @@ void Recurrence::backward(const Pass& pass, const ParamTable& params, const Matr
         input_gradient(pass, params, rows_of(dx, block_.first_row, block_.rows), accumulate_dx);
       }
     });
-    if (segment_.index == 0) return;
+    if (segment_.index == 0) break;
     return_to_previous(pass, x);
   }
+  norm_parameter_gradients(pass, params);
 }
 
 }  // namespace ostinato

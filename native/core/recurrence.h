@@ -8,6 +8,7 @@
 #include "core/arena.h"
 #include "core/layer.h"
 #include "core/loop_dropout.h"
+#include "core/norm_buffers.h"
 #include "core/parallel.h"
 #include "core/recurrence_segments.h"
 #include "core/recurrent_weights.h"
@@ -62,6 +63,7 @@ class Recurrence {
   // A part of one step's rows and panels.
   struct Part {
     int64_t row_begin, row_end, panel_begin, panel_end;
+    Member member{};  // among those that have panels of the same rows
   };
   // A thread's part of what has H columns and of what has those of h; the same, unless h is
   // projected.
@@ -105,6 +107,10 @@ class Recurrence {
     return rows_of(gates, steps.first_row - steps.gate_base, steps.rows);
   }
   const Matrix& product_gates() const { return recurrent_gates_ ? recurrent_gates_ : gates_; }
+  // Whether the gradients of the recurrent products are others than those of the inputs' products.
+  bool splits(const Pass& pass) const {
+    return info(pass).split_gates != 0 || weights_.norm().apart();
+  }
   static Matrix rows_of(const Matrix& matrix, int64_t first, int64_t count) {
     return {matrix.row(first), count, matrix.cols, matrix.ld};
   }
@@ -149,6 +155,12 @@ class Recurrence {
   void for_blocks(const Pass& pass, bool backwards, const Body& body);
   template <class Body>
   void run_loop(const Pass& pass, bool backwards, int first_phase, const Body& body) const;
+  // Phases of a step, from 0 on: those of the cell, then forward that of a projection; or the two
+  // of a normalised cell.
+  int loop_phases(const Pass& pass, bool backwards) const {
+    if (normalizes()) return 2;
+    return info(pass).phases + (weights_.projects() && !backwards ? 1 : 0);
+  }
   void project_inputs(const Pass& pass, const Matrix& x, const Segment& steps) const;
   void forward_segment(const Pass& pass, const Matrix& x, bool keep_gates);
   // Whether each step projects its own inputs.
@@ -254,6 +266,43 @@ class Recurrence {
                           CellBackwardArgs& args) const;
   void projection_gradient(const Pass& pass, const ParamTable& params) const;
 
+  // ---- layer normalisation in the loop (recurrence_norm.cc) ----
+  bool normalizes() const { return weights_.norm().on(); }
+  void plan_norm(Workspace& workspace, const Pass& pass, Lifetime lifetime);
+  // Floats that it keeps of a packed row.
+  int64_t norm_floats(const Pass& pass) const;
+  // The part's share of the rows that are alive at step t, whole.
+  Part whole_rows(const Pass& pass, int64_t t, const Part& part) const;
+  int64_t gate_index(const Geometry& geometry, int64_t t, int64_t row) const {
+    return geometry.row(row, t) - segment_.gate_base;
+  }
+  GateNormPlace norm_place(const Pass& pass, const GateNorm& norm) const;
+  GateNormPlace memory_place() const;
+  // Normalisation number `index` of `rows` rows from row `row` of the gate buffers on, of the
+  // inputs' projection and in its place.
+  GateNormArgs norm_args(const Pass& pass, size_t index, int64_t row, int64_t rows,
+                         bool keep) const;
+  // What does not depend on the state, for all steps of a block.
+  void normalize_inputs(const Pass& pass, bool keep) const;
+  // Phase 0 multiplies the part's panels, phase 1 does the rest on whole rows.
+  void normalized_step(const Pass& pass, int64_t t, int phase, const Part& part, bool keep) const;
+  void multiply_state(const Pass& pass, int64_t t, const Part& part) const;
+  void normalize_sums(const Pass& pass, int64_t t, int64_t first, int64_t rows, bool keep) const;
+  void apply_cell(const Pass& pass, int64_t t, int64_t first, int64_t rows, bool keep) const;
+  void put_out_memory(const Pass& pass, int64_t t, int64_t first, const CellForwardArgs& step,
+                      bool keep) const;
+  void clear_norm_sums() const;
+  // Phase 0 gathers the gradient of h in the part's panels, phase 1 does the rest on whole rows.
+  void normalized_backward_step(const Pass& pass, int64_t t, int phase, const Part& part) const;
+  // The cell's derivatives, once the gradients of its states are complete.
+  void cell_gradient(const Pass& pass, int64_t t, int64_t first,
+                     const CellBackwardArgs& args) const;
+  void memory_gradient(const Pass& pass, int64_t t, int64_t first,
+                       const CellBackwardArgs& args) const;
+  void norm_gradient(const Pass& pass, int64_t t, int64_t first, int64_t rows) const;
+  // From the sums of each row, once all steps are done.
+  void norm_parameter_gradients(const Pass& pass, const ParamTable& params) const;
+
   // ---- from segment to segment (recurrence_checkpoints.cc) ----
   void plan_checkpoints(Workspace& workspace, const Pass& pass);
   // Forward: makes the next segment the current one; keeps the states at its beginning.
@@ -262,9 +311,9 @@ class Recurrence {
   // forward steps again.
   void return_to_previous(const Pass& pass, const Matrix& x);
   Matrix checkpoint(size_t state, int64_t index) const;
-  // Whether the states of all steps are kept, not those of one segment only.
-  bool all_states_known(const Pass& pass) const;
-  // The gates of the segment again, when the states of all its steps are known.
+  // Whether a segment's gates alone are computed again: where the states of all steps are kept, and
+  // nothing lies between the products and the cell.
+  bool recomputes_gates(const Pass& pass) const;
   void recompute_gates(const Pass& pass, const Matrix& x) const;
   void load_checkpoints(const Pass& pass);
   void keep_finals(const Geometry& geometry);
@@ -297,6 +346,7 @@ class Recurrence {
   Matrix unprojected_;                // [S, H], or [B, H] without gradients: what is projected
   Matrix unprojected_gradient_;       // [B, H]: of it
   Matrix hidden_gradient_;            // [S, P]: of what it was projected to
+  NormBuffers norm_;
   float* tn_scratch_ = nullptr;
   float* bias_sums_ = nullptr;
   float* cell_vector_sums_ = nullptr;   // [Hp]

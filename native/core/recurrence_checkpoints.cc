@@ -27,13 +27,14 @@ void Recurrence::plan_checkpoints(Workspace& workspace, const Pass& pass) {
     workspace.want(&final_[s], batch, weights_.width(s), Lifetime::kSaved);
   }
   repeated_ = {};
-  if (pass.gradients && segments_.cut() && all_states_known(pass) && !zones(pass, 0)) {
+  if (pass.gradients && segments_.cut() && recomputes_gates(pass) && !zones(pass, 0)) {
     workspace.want(&repeated_, segments_.buffer_rows(), weights_.units(), Lifetime::kScratch);
   }
 }
 
-bool Recurrence::all_states_known(const Pass& pass) const {
-  return std::none_of(windowed_, windowed_ + info(pass).states, [](bool it) { return it; });
+bool Recurrence::recomputes_gates(const Pass& pass) const {
+  return !normalizes() &&
+         std::none_of(windowed_, windowed_ + info(pass).states, [](bool it) { return it; });
 }
 
 // Of the rows that go on from segment index - 1 to segment `index`.
@@ -79,7 +80,7 @@ void Recurrence::return_to_previous(const Pass& pass, const Matrix& x) {
   copy_rows(following, gates_row(product_gates(), geometry, first_step, 0),
             continuing(geometry, first_step), product_gates().ld);
   load_checkpoints(pass);
-  if (all_states_known(pass)) {
+  if (recomputes_gates(pass)) {
     recompute_gates(pass, x);
   } else {
     forward_segment(pass, x, true);

@@ -162,7 +162,6 @@ void Recurrence::collect_masked_product(const Pass& pass, int64_t first, const P
 
 void Recurrence::backward_dropped(const Pass& pass, int64_t t, int64_t first, const Part& part,
                                   CellBackwardArgs args) const {
-  const auto kernel = backward_kernel(pass);
   // What there is to be done for a projected h has been done, or is none of the cell's business.
   const int first_state = first_cell_state();
   if (args.phase == 0) {
@@ -171,7 +170,7 @@ void Recurrence::backward_dropped(const Pass& pass, int64_t t, int64_t first, co
     if (computed_[0] && first_state == 0) {
       CellBackwardArgs sum = args;
       sum.gates = nullptr;
-      kernel(sum);
+      backward_kernel(pass)(sum);
       args.following = nullptr;
       args.dy = nullptr;
     }
@@ -184,7 +183,7 @@ void Recurrence::backward_dropped(const Pass& pass, int64_t t, int64_t first, co
     args.previous[0] = masked_row(*pass.geometry, t, first);
     args.dstate[0] = product_gradient_.row(first);
   }
-  kernel(args);
+  cell_gradient(pass, t, first, args);
   if (args.phase + 1 < info(pass).phases) return;
   const int64_t column = part.panel_begin * pass.kernels->width;
   const int64_t columns = part.panel_end * pass.kernels->width - column;

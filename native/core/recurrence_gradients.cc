@@ -89,7 +89,8 @@ void Recurrence::weight_gradients(const Pass& pass, const ParamTable& params, co
   const int32_t* map = weights_.gate_map().data();
   const int32_t* recurrent_map = two_phases ? weights_.phase_columns(0).data() : map;
   const TnProduct input{x, params.gradient(weights_.weight_ih()), weights_.inputs()};
-  float* sums = weights_.use_bias() ? bias_sums_ : nullptr;
+  // Biases that come after a normalisation have sums of their own.
+  float* sums = weights_.use_bias() && !normalizes() ? bias_sums_ : nullptr;
   const auto clear_sums = [&] {
     if (sums != nullptr) std::memset(sums, 0, bias_size * sizeof(float));
   };

@@ -133,7 +133,8 @@ Recurrent::Recurrent(const LayerConfig& config)
           range_option(config, "temporalActivationRegularization", 0.0, 0.0, INFINITY)},
       checkpoint_every_(checkpoint_option(config)),
       cell_clip_(clip_option(config, info())),
-      projection_(projection_option(config, info(), units_)) {
+      projection_(projection_option(config, info(), units_)),
+      norm_(cell_norm_option(config, *available_kernels().back(), cell_)) {
   if (layers_ < 1 || layers_ > 64) {
     throw Error("ERR_INVALID_ARGUMENT", "Expected 1 to 64 for \"layers\" of layer \"" +
                                             config.name + "\" but received " +
@@ -146,6 +147,13 @@ Recurrent::Recurrent(const LayerConfig& config)
   }
   init_ = init_options(config, info().gates);
   loop_dropout_ = loop_options(config, info());
+  const bool drops = loop_dropout_.candidate > 0;
+  if (norm_ != CellNormMode::kNone && (drops || projection_ > 0)) {
+    throw Error("ERR_INVALID_ARGUMENT", std::string("Expected either \"layerNorm\" or \"") +
+                                            (drops ? "candidateDropout" : "projection") +
+                                            "\" for layer \"" + config.name +
+                                            "\" but received both");
+  }
 }
 
 const CellInfo& Recurrent::info() const {
@@ -170,7 +178,7 @@ ValueShape Recurrent::build_from(std::span<const ValueShape> inputs, ParamTable&
     const int64_t layer = slot / directions();
     const bool reverse = slot % directions() == 1;
     weights_.emplace_back(cell_, layer == 0 ? input.features : output_features(), units_, use_bias_,
-                          cell_clip_, program_, projection_);
+                          cell_clip_, program_, projection_, norm_);
     weights_.back().declare(params, info(), config_.name + ".",
                             "_l" + std::to_string(layer) + (reverse ? "_reverse" : ""));
   }

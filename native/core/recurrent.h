@@ -27,13 +27,15 @@ bool is_recurrent(const std::string& type);
 // steps of a sequence), zoneout (0; of all states) or zoneout.<state>, recurrentDropout (0),
 // candidateDropout (0; LSTM and GRU): see core/loop_dropout.h; checkpointEvery (absent: never;
 // "auto", or a number of steps: see core/recurrence_segments.h), cellClip (absent: no bound; of
-// cells that clip), projection (absent: none; 1 to units; of LSTMs); of "custom": cell (the text of
+// cells that clip), projection (absent: none; 1 to units; of LSTMs), layerNorm (absent: none; not
+// with candidateDropout or projection): see core/cell_norm.h; of "custom": cell (the text of
 // core/expression.h).
 //
 // Parameters, PyTorch's: weight_ih_l{k}, weight_hh_l{k}, bias_ih_l{k}, bias_hh_l{k}, each with the
 // suffix _reverse for the second direction; for cells with peepholes also weight_ch_l{k}, with a
-// projection weight_hr_l{k}. States: the cell's, slot = layer * directions + direction; a projected
-// h has as many features as the output of one direction.
+// projection weight_hr_l{k}, with layerNorm those of core/cell_norm.h. States: the cell's, slot =
+// layer * directions + direction; a projected h has as many features as the output of one
+// direction.
 //
 // Inputs: the sequence [B, T, I] and perhaps the initial states, all of them in the order of
 // `states()`, each [B, slots * features] with a sample's slots side by side. They take the place of
@@ -91,7 +93,8 @@ class Recurrent : public Layer {
   ActivationPenalty activation_penalty_;
   int64_t checkpoint_every_;
   float cell_clip_;
-  int64_t projection_;         // 0: none
+  int64_t projection_;  // 0: none
+  CellNormMode norm_;
   bool takes_states_ = false;  // its initial states are inputs
   RecurrentInit init_;
   std::vector<RecurrentWeights> weights_;  // [layers * directions]

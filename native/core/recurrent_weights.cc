@@ -75,6 +75,7 @@ void RecurrentWeights::declare(ParamTable& params, const CellInfo& info, const s
     vectors_.push_back(
         params.add(prefix + program_->params()[p].name + suffix, {units_}, ParamRole::kBias));
   }
+  norm_.declare(params, info, use_bias_, prefix, suffix);
   if (use_bias_) {
     bias_ih_ = params.add(prefix + "bias_ih" + suffix, {gates * units_}, ParamRole::kBias);
     bias_hh_ = params.add(prefix + "bias_hh" + suffix, {gates * units_}, ParamRole::kBias);
@@ -88,6 +89,7 @@ void RecurrentWeights::declare(ParamTable& params, const CellInfo& info, const s
 void RecurrentWeights::initialize(ParamTable& params, const CellInfo& info,
                                   const RecurrentInit& init, uint64_t seed, uint64_t stream) const {
   const int64_t gates = info.gates;
+  norm_.initialize(params);
   ostinato::initialize(init.kernel, params.value(weight_ih_), gates * units_, inputs_, units_,
                        RandomStream(seed, stream));
   if (info.elementwise) {
@@ -237,10 +239,14 @@ void RecurrentWeights::pack(const ParamTable& params, const Kernels& kernels, in
                       -1, threads);
   const CellInfo& cell = info(kernels);
   for (int phase = 0; phase < cell.phases; ++phase) {
-    if (!cell.elementwise) {
+    if (!cell.elementwise && !norm_.on()) {
       pack_recurrent_forward(params.value(weight_hh_), kernels, phase, threads);
     }
     if (has_input_panels()) pack_input_panels(input, kernels, phase, threads);
+  }
+  if (norm_.on()) {
+    norm_.pack(params, kernels, params.value(weight_hh_), gate_map().data(), gate_map().size(),
+               threads);
   }
   if (use_bias_) pack_biases(params, kernels);
   if (projects()) pack_projection_forward(params.value(weight_hr_), kernels, threads);

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/cell_norm.h"
 #include "core/cell_program.h"
 #include "core/gemm.h"
 #include "core/geometry.h"
@@ -50,18 +51,20 @@ class RecurrentWeights {
   // null. `projection`: P, or 0 for an h that is what the cell puts out.
   RecurrentWeights(int cell, int64_t inputs, int64_t units, bool use_bias,
                    float cell_clip = std::numeric_limits<float>::infinity(),
-                   std::shared_ptr<const CellProgram> program = nullptr, int64_t projection = 0)
+                   std::shared_ptr<const CellProgram> program = nullptr, int64_t projection = 0,
+                   CellNormMode norm = CellNormMode::kNone)
       : cell_(cell),
         inputs_(inputs),
         units_(units),
         use_bias_(use_bias),
         cell_clip_(cell_clip),
         program_(std::move(program)),
-        projection_(projection) {}
+        projection_(projection),
+        norm_(norm, units) {}
 
   // Adds weight_ih, weight_hh, weight_ch (peepholes), the vectors of a cell that a user has
-  // defined, bias_ih, bias_hh and weight_hr (of a projection [P, H]), as
-  // "<prefix><name>_l<layer>[_reverse]". weight_hh is [G H, hidden], of an elementwise cell [H].
+  // defined, the parameters of a CellNorm, bias_ih, bias_hh and weight_hr (of a projection [P, H]),
+  // as "<prefix><name>_l<layer>[_reverse]". weight_hh is [G H, hidden], of an elementwise cell [H].
   void declare(ParamTable& params, const CellInfo& info, const std::string& prefix,
                const std::string& suffix);
   void initialize(ParamTable& params, const CellInfo& info, const RecurrentInit& init,
@@ -92,6 +95,7 @@ class RecurrentWeights {
   int64_t width(size_t state) const { return state == 0 ? hidden() : units_; }
   bool use_bias() const { return use_bias_; }
   float cell_clip() const { return cell_clip_; }
+  const CellNorm& norm() const { return norm_; }
   int weight_ih() const { return weight_ih_; }
   int weight_hh() const { return weight_hh_; }
   // The parameter of the cell's vectors (CellInfo::vectors), or -1.
@@ -107,7 +111,8 @@ class RecurrentWeights {
   // [panel][I][gates of the phase][V], as the recurrent weights; only where it may pay that each
   // step projects its inputs: where they are few, beside weights that stay in a cache.
   bool has_input_panels() const {
-    return 2 * inputs_ <= units_ && (inputs_ + units_) * gate_map().size() <= kStepwiseFloats;
+    return !norm_.on() && 2 * inputs_ <= units_ &&
+           (inputs_ + units_) * gate_map().size() <= kStepwiseFloats;
   }
   const float* input_panels(int phase) const { return input_panels_[phase].data(); }
   const float* input_bias() const { return use_bias_ ? input_bias_.data() : nullptr; }
@@ -147,6 +152,7 @@ class RecurrentWeights {
   float cell_clip_;
   std::shared_ptr<const CellProgram> program_;
   int64_t projection_;
+  CellNorm norm_;
   int weight_ih_ = -1, weight_hh_ = -1, cell_vectors_ = -1, bias_ih_ = -1, bias_hh_ = -1;
   int weight_hr_ = -1;
   std::vector<int> vectors_;

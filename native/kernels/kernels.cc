@@ -6,9 +6,15 @@
 
 #include <type_traits>
 
+// GCC does not see that sums with their own inputs and those without are begun under one condition.
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+
 #include "kernels/activation.inl.h"
 #include "kernels/attention.inl.h"
 #include "kernels/batch_norm.inl.h"
+#include "kernels/cell_apply.inl.h"
 #include "kernels/cell_tape.inl.h"
 #include "kernels/cells/elman.h"
 #include "kernels/cells/gru.h"
@@ -19,11 +25,13 @@
 #include "kernels/columns_product.inl.h"
 #include "kernels/combine.inl.h"
 #include "kernels/dropout.inl.h"
+#include "kernels/gate_norm.inl.h"
 #include "kernels/gates.inl.h"
 #include "kernels/gemm.inl.h"
 #include "kernels/gemm_tn.inl.h"
 #include "kernels/layer_norm.inl.h"
 #include "kernels/loss.inl.h"
+#include "kernels/lstm_memory.inl.h"
 #include "kernels/optimizer.inl.h"
 #include "kernels/pack.inl.h"
 #include "kernels/pooling.inl.h"
@@ -55,6 +63,20 @@ constexpr void (*kCellForward[])(const CellForwardArgs&) noexcept = {
 constexpr void (*kCellBackward[])(const CellBackwardArgs&) noexcept = {
 #include "kernels/cells/cells.def"
     tape_backward,
+};
+#undef CELL
+
+#define CELL(stem, Type) apply_kernel<Type>(),
+constexpr void (*kCellApply[])(const CellApplyArgs&) noexcept = {
+#include "kernels/cells/cells.def"
+    nullptr,
+};
+#undef CELL
+
+#define CELL(stem, Type) halves<Type>(),
+constexpr const CellHalves* kCellHalves[] = {
+#include "kernels/cells/cells.def"
+    nullptr,
 };
 #undef CELL
 
@@ -110,6 +132,8 @@ const Kernels table = {
     .cell_forward = kCellForward,
     .cell_backward = kCellBackward,
     .cell_vector_grad = cell_vector_grad,
+    .cell_apply = kCellApply,
+    .cell_halves = kCellHalves,
     .cell_forward_dropped = kCellForwardDropped,
     .cell_backward_dropped = kCellBackwardDropped,
     .activation = activation,
@@ -123,6 +147,8 @@ const Kernels table = {
     .layer_norm = layer_norm,
     .layer_norm_grad = layer_norm_grad,
     .layer_norm_param_grad = layer_norm_param_grad,
+    .gate_norm = gate_norm,
+    .gate_norm_grad = gate_norm_grad,
     .rms_norm = rms_norm,
     .rms_norm_grad = rms_norm_grad,
     .rms_norm_param_grad = rms_norm_param_grad,

@@ -16,6 +16,7 @@
 
 #include "kernels/cell_tape.h"
 #include "kernels/layer_args.h"
+#include "kernels/norm_args.h"
 #include "kernels/training_args.h"
 
 namespace ostinato {
@@ -171,6 +172,15 @@ struct CellForwardArgs {
   const float* params;   // its learned vectors: [param][Hp]
 };
 
+// The maths of one time step alone, of cells of one phase: `step` without a product. The complete
+// pre-activations lie in its `gates`, those of a split gate without its recurrent product, which
+// lies in the same place of `product`.
+struct CellApplyArgs {
+  CellForwardArgs step;
+  const float* product;
+  int64_t product_ld;
+};
+
 // One time step, backward. With dG the gradients of the recurrent products of the step that
 // follows in processing order (none: `following` is null), for units of the panels:
 //   dh = dG . R + dstate[h] + dy
@@ -207,6 +217,30 @@ struct CellBackwardArgs {
   const float* params;     // [param][Hp]
   float* param_gradients;  // out: their gradients of each row, [rows, param][Hp]
   int64_t param_gradients_ld;
+};
+
+// The output h of a cell whose memory (its second state) is normalised first, and the way back:
+// from dh the gradients of the normalised memory and of the pre-activation of the gate that lets it
+// out.
+struct CellOutputArgs {
+  int64_t rows, panels;
+  float* gates;  // activated; backward: in the output's gate, out: its gradient
+  int64_t gates_ld;
+  const float* memory;  // normalised
+  float* h;             // forward
+  const float* dh;      // backward
+  float* dmemory;
+  int64_t ld;  // of memory, h and their gradients
+};
+
+// A cell in two halves: `apply` writes the memory and not the output, and keeps the activated gates
+// whether it trains or not; `backward` takes a complete gradient of the memory in dstate[1] and
+// leaves the output's gate alone.
+struct CellHalves {
+  void (*apply)(const CellApplyArgs&) noexcept;
+  void (*backward)(const CellBackwardArgs&) noexcept;
+  void (*output)(const CellOutputArgs&) noexcept;
+  void (*output_grad)(const CellOutputArgs&) noexcept;
 };
 
 // The share of some rows in the gradient of one vector of a cell: sums[j] += gate[row, j] *
@@ -287,46 +321,6 @@ struct DropoutArgs {
   int64_t y_ld;
 };
 
-// Layer normalisation over the columns of each row, y = (x - mean) * rstd * gamma + beta.
-struct LayerNormArgs {
-  int64_t rows, cols;
-  float epsilon;
-  const float* x;
-  int64_t x_ld;
-  const float* gamma;  // [cols]
-  const float* beta;   // [cols] or null
-  float* y;
-  int64_t y_ld;
-  float* mean;  // [rows], saved
-  float* rstd;  // [rows], saved
-};
-
-struct LayerNormGradArgs {
-  int64_t rows, cols;
-  const float* x;
-  int64_t x_ld;
-  const float* gamma;
-  const float* mean;
-  const float* rstd;
-  const float* dy;
-  int64_t dy_ld;
-  float* dx;  // or null
-  int64_t dx_ld;
-};
-
-// dgamma[j] += sum over rows dy * xhat, dbeta[j] += sum dy; columns [begin, end).
-struct LayerNormParamGradArgs {
-  int64_t rows, begin, end;
-  const float* x;
-  int64_t x_ld;
-  const float* mean;
-  const float* rstd;
-  const float* dy;
-  int64_t dy_ld;
-  float* dgamma;
-  float* dbeta;  // or null
-};
-
 struct Kernels {
   const char* name;         // "avx2"
   int64_t width;            // V
@@ -344,6 +338,9 @@ struct Kernels {
   void (*const* cell_forward)(const CellForwardArgs&) noexcept;
   void (*const* cell_backward)(const CellBackwardArgs&) noexcept;
   void (*cell_vector_grad)(const CellVectorGradArgs&) noexcept;
+  // Of cells that run without their products, else null; and of those that come in halves.
+  void (*const* cell_apply)(const CellApplyArgs&) noexcept;
+  const CellHalves* const* cell_halves;
   // The same with dropout of the candidate; null for cells without one. Cells may share them.
   void (*const* cell_forward_dropped)(const CellForwardArgs&) noexcept;
   void (*const* cell_backward_dropped)(const CellBackwardArgs&) noexcept;
@@ -358,6 +355,8 @@ struct Kernels {
   void (*layer_norm)(const LayerNormArgs&) noexcept;
   void (*layer_norm_grad)(const LayerNormGradArgs&) noexcept;
   void (*layer_norm_param_grad)(const LayerNormParamGradArgs&) noexcept;
+  void (*gate_norm)(const GateNormArgs&) noexcept;
+  void (*gate_norm_grad)(const GateNormGradArgs&) noexcept;
   void (*rms_norm)(const RmsNormArgs&) noexcept;
   void (*rms_norm_grad)(const RmsNormGradArgs&) noexcept;
   void (*rms_norm_param_grad)(const RmsNormParamGradArgs&) noexcept;

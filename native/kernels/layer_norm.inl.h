@@ -15,28 +15,34 @@ struct Moments {
   float mean, rstd;
 };
 
-// Mean and 1 / sqrt(variance + epsilon) of a row. The second pass sums deviations from the rounded
+// Mean and 1 / sqrt(variance + epsilon) of `count` elements of x; each(body) calls body(j, lanes)
+// for those at j = 0, …, as for_columns does. The second pass sums deviations from the rounded
 // mean; their own mean corrects both results (T. F. Chan, G. H. Golub, R. J. LeVeque, "Algorithms
 // for computing the sample variance", The American Statistician 37(3), 1983), which matters where
 // the mean is large beside the deviation.
-inline Moments row_moments(const float* x, int64_t cols, float epsilon) {
+template <class Each>
+OSTINATO_INLINE Moments moments_of(const float* x, int64_t count, float epsilon, const Each& each) {
   Vf sums = zero();
-  for_columns(cols, [&](int64_t j, auto lanes) { sums = sums + lanes.load(x + j); });
-  const float first_mean = reduce_add(sums) / static_cast<float>(cols);
+  each([&](int64_t j, auto lanes) { sums = sums + lanes.load(x + j); });
+  const float first_mean = reduce_add(sums) / static_cast<float>(count);
   const Vf center = set1(first_mean);
   Vf deviations = zero(), squares = zero();
-  for_columns(cols, [&](int64_t j, auto lanes) {
+  each([&](int64_t j, auto lanes) {
     const Vf d = lanes.keep(lanes.load(x + j) - center, zero());
     deviations = deviations + d;
     squares = fma(d, d, squares);
   });
-  const double n = static_cast<double>(cols);
+  const double n = static_cast<double>(count);
   const double shift = reduce_add(deviations) / n;
   const double variance = reduce_add(squares) / n - shift * shift;
   // Rounding must not make it negative; NaN is not below zero and stays.
   const double clamped = variance < 0.0 ? 0.0 : variance;
   return {static_cast<float>(first_mean + shift),
           static_cast<float>(1.0 / std::sqrt(clamped + static_cast<double>(epsilon)))};
+}
+
+inline Moments row_moments(const float* x, int64_t cols, float epsilon) {
+  return moments_of(x, cols, epsilon, [&](const auto& body) { for_columns(cols, body); });
 }
 
 inline void layer_norm(const LayerNormArgs& args) noexcept {

@@ -111,11 +111,37 @@ OSTINATO_INLINE void fetch_forward(const CellForwardArgs& args, int64_t row, int
   }
 }
 
+// What the cell's maths sees of one row and panel.
+template <class Cell>
+OSTINATO_INLINE ForwardLanes forward_lanes(const CellForwardArgs& args, int64_t row,
+                                           int64_t panel) {
+  constexpr int64_t kSlots = Cell::kInfo.gates * kV;
+  const int64_t unit = panel * kV;
+  ForwardLanes lanes;
+  lanes.training = args.training;
+  lanes.gates = args.gates + row * args.gates_ld + panel * kSlots;
+  lanes.recurrent_gates = args.recurrent_gates == nullptr
+                              ? nullptr
+                              : args.recurrent_gates + row * args.gates_ld + panel * kSlots;
+  lanes.operand = args.operand == nullptr ? nullptr : args.operand + row * args.operand_ld + unit;
+  if constexpr (kDropsCandidate<Cell>) {
+    lanes.candidate = args.candidate + row * args.previous_ld + unit;
+  }
+  for (int s = 0; s < Cell::kInfo.states; ++s) {
+    lanes.previous[s] = args.previous[s] + row * args.previous_ld + unit;
+    lanes.next[s] = args.next[s] + row * args.next_ld + unit;
+  }
+  if constexpr (Cell::kInfo.vectors > 0) {
+    lanes.vectors = vectors_of<Cell>(args.vectors, panel);
+  }
+  if constexpr (Cell::kInfo.clips) lanes.cell_clip = args.cell_clip;
+  return lanes;
+}
+
 template <class Cell, int kPhase, int R, int P>
 OSTINATO_INLINE void forward_tile(const CellForwardArgs& args, int64_t row, int64_t panel) {
   constexpr int kFirst = Cell::kInfo.phase_gates[kPhase];
   constexpr int kCount = Cell::kInfo.phase_gates[kPhase + 1] - kFirst;
-  constexpr int64_t kSlots = Cell::kInfo.gates * kV;  // floats of a panel in a gate buffer
   Vf sum[R][P * kCount];
   begin_sums<Cell, kPhase, R, P, kCount>(sum, args, row, panel);
   const float* a = kPhase == 0 ? args.multiplied : args.operand;
@@ -146,28 +172,8 @@ OSTINATO_INLINE void forward_tile(const CellForwardArgs& args, int64_t row, int6
   for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 1
     for (int p = 0; p < P; ++p) {
-      const int64_t unit = (panel + p) * kV;
-      ForwardLanes lanes;
-      lanes.training = args.training;
-      lanes.gates = args.gates + (row + r) * args.gates_ld + (panel + p) * kSlots;
-      lanes.recurrent_gates =
-          args.recurrent_gates == nullptr
-              ? nullptr
-              : args.recurrent_gates + (row + r) * args.gates_ld + (panel + p) * kSlots;
-      lanes.operand =
-          args.operand == nullptr ? nullptr : args.operand + (row + r) * args.operand_ld + unit;
-      if constexpr (kDropsCandidate<Cell>) {
-        lanes.candidate = args.candidate + (row + r) * args.previous_ld + unit;
-      }
-      for (int s = 0; s < Cell::kInfo.states; ++s) {
-        lanes.previous[s] = args.previous[s] + (row + r) * args.previous_ld + unit;
-        lanes.next[s] = args.next[s] + (row + r) * args.next_ld + unit;
-      }
-      if constexpr (Cell::kInfo.vectors > 0) {
-        lanes.vectors = vectors_of<Cell>(args.vectors, panel + p);
-      }
-      if constexpr (Cell::kInfo.clips) lanes.cell_clip = args.cell_clip;
-      Cell::template forward<kPhase>(lanes, &sums[r][p * kCount]);
+      Cell::template forward<kPhase>(forward_lanes<Cell>(args, row + r, panel + p),
+                                     &sums[r][p * kCount]);
     }
   }
 }

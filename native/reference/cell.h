@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstddef>
 #include <limits>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,8 @@ struct CellWeights {
   Vector bias_ih;  // [G*H]
   Vector bias_hh;  // [G*H]
   Vector ch;       // peepholes, H values for each gate that has one
+  // Of cells with layer normalisation inside, by name: scales, and the shift of a memory.
+  std::map<std::string, Vector> norms;
   // Bound of the cell state, of cells that clip it; not a parameter.
   double cell_clip = std::numeric_limits<double>::infinity();
   // Not a parameter: factors [H] of the candidate in a step, of cells that have one. Empty: ones.
@@ -55,6 +58,12 @@ struct StepGradients {
   States before;  // of the states before the step
 };
 
+// A vector that a layer normalisation inside a cell learns: `blocks` times H values.
+struct CellNormVector {
+  std::string name;
+  size_t blocks;
+};
+
 struct Cell {
   std::string name;
   size_t gates;                     // G
@@ -70,6 +79,10 @@ struct Cell {
 
   size_t peepholes = 0;      // gates that have one
   bool elementwise = false;  // hh is a vector, [1, H]
+  // Of a cell with layer normalisation inside: the cell without it, how it is normalised ("gates",
+  // "ba"), and what it learns besides.
+  std::string plain = {}, norm = {};
+  std::vector<CellNormVector> norms = {};
 };
 
 inline double sigmoid(double a) { return 1.0 / (1.0 + std::exp(-a)); }

@@ -11,6 +11,7 @@
 #include "reference/indrnn.h"
 #include "reference/lstm.h"
 #include "reference/lstm_variants.h"
+#include "reference/normalized_cells.h"
 
 namespace ostinato::reference {
 
@@ -28,7 +29,7 @@ inline const std::vector<Cell>& variant_cells() {
 
 // Throws std::invalid_argument for an unknown name.
 inline const Cell& find_cell(const std::string& name) {
-  for (const std::vector<Cell>* cells : {&all_cells(), &variant_cells()}) {
+  for (const std::vector<Cell>* cells : {&all_cells(), &variant_cells(), &normalized_cells()}) {
     for (const Cell& cell : *cells) {
       if (cell.name == name) return cell;
     }

@@ -36,6 +36,22 @@ inline NormalizedRow normalize(const Vector& x, double epsilon) {
   return row;
 }
 
+// The gradient of x from d, that of the normalised values:
+//   dx = rstd (d - mean(d) - xhat mean(d xhat)).
+inline Vector normalize_backward(const NormalizedRow& row, const Vector& d) {
+  const double n = static_cast<double>(d.size());
+  double mean_d = 0.0, mean_d_xhat = 0.0;
+  for (size_t c = 0; c < d.size(); ++c) {
+    mean_d += d[c] / n;
+    mean_d_xhat += d[c] * row.values[c] / n;
+  }
+  Vector dx(d.size());
+  for (size_t c = 0; c < d.size(); ++c) {
+    dx[c] = row.rstd * (d[c] - mean_d - row.values[c] * mean_d_xhat);
+  }
+  return dx;
+}
+
 inline Matrix layer_norm_forward(const LayerNormParams& params, const Matrix& x) {
   Matrix y(x.rows(), x.cols());
   for (size_t r = 0; r < x.rows(); ++r) {
@@ -48,26 +64,20 @@ inline Matrix layer_norm_forward(const LayerNormParams& params, const Matrix& x)
   return y;
 }
 
-// From dy [rows, cols]. With d = dy gamma: dx = rstd (d - mean(d) - xhat mean(d xhat)).
+// From dy [rows, cols].
 inline LayerNormGradients layer_norm_backward(const LayerNormParams& params, const Matrix& x,
                                               const Matrix& dy) {
-  const double n = static_cast<double>(x.cols());
   LayerNormGradients gradients{Matrix(x.rows(), x.cols()), Vector(x.cols(), 0.0),
                                Vector(x.cols(), 0.0)};
   for (size_t r = 0; r < x.rows(); ++r) {
     const NormalizedRow row = normalize(x.row(r), params.epsilon);
-    double mean_d = 0.0, mean_d_xhat = 0.0;
+    Vector d(x.cols());
     for (size_t c = 0; c < x.cols(); ++c) {
-      const double d = dy(r, c) * params.gamma.at(c);
-      mean_d += d / n;
-      mean_d_xhat += d * row.values[c] / n;
+      d[c] = dy(r, c) * params.gamma.at(c);
       gradients.gamma[c] += dy(r, c) * row.values[c];
       gradients.beta[c] += dy(r, c);
     }
-    for (size_t c = 0; c < x.cols(); ++c) {
-      const double d = dy(r, c) * params.gamma.at(c);
-      gradients.x(r, c) = row.rstd * (d - mean_d - row.values[c] * mean_d_xhat);
-    }
+    gradients.x.set_row(r, normalize_backward(row, d));
   }
   return gradients;
 }

@@ -125,6 +125,10 @@ inline double kink_distance(const std::string& cell, const CellWeights& weights,
   };
   if (cell == kElmanRelu.name) arguments(elman_preactivation(weights, x, before));
   if (cell == kIndRnnRelu.name) arguments(indrnn_preactivation(weights, x, before));
+  if (cell == "elman_relu_gates") {
+    const Summands a = summands(kElmanGates, weights, x, before[0]);
+    arguments(sum(a.input, a.recurrent));
+  }
   if (std::isfinite(weights.cell_clip)) {
     CellWeights unbounded = weights;
     unbounded.cell_clip = std::numeric_limits<double>::infinity();
@@ -164,11 +168,15 @@ inline RecurrentProblem draw(const RecurrentConfig& config, const RecurrentProbl
   problem.config = config;
   // Relu units die easily in small networks, and then have no gradient to look at: theirs get
   // weights that lean to the positive, by a half for a whole row, and inputs above zero.
-  const bool relu = config.cell == kElmanRelu.name || config.cell == kIndRnnRelu.name;
+  const bool relu = config.cell == kElmanRelu.name || config.cell == kIndRnnRelu.name ||
+                    config.cell == "elman_relu_gates";
   const double bound = 1.0 / std::sqrt(static_cast<double>(config.units));
   for (const ParamShape& shape : param_shapes(config)) {
     const double lean = relu && shape.cols > 1 ? 0.5 / static_cast<double>(shape.cols) : 0.0;
-    problem.params[shape.name] = random.vector(shape.rows * shape.cols, lean - bound, lean + bound);
+    const bool scale = shape.name.rfind("weight_ln", 0) == 0;
+    problem.params[shape.name] =
+        scale ? random.vector(shape.rows, 0.5, 1.5)
+              : random.vector(shape.rows * shape.cols, lean - bound, lean + bound);
   }
 
   RecurrentInput& input = problem.input;

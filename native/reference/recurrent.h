@@ -39,6 +39,9 @@ inline CellWeights empty_weights(const Cell& cell, size_t inputs, size_t units,
   CellWeights weights(cell.gates, inputs, units, projection);
   if (cell.elementwise) weights.hh = Matrix(1, units);
   weights.ch.assign(cell.peepholes * units, 0.0);
+  for (const CellNormVector& vector : cell.norms) {
+    weights.norms[vector.name].assign(vector.blocks * units, 0.0);
+  }
   return weights;
 }
 
@@ -53,6 +56,9 @@ inline CellWeights read_weights(const RecurrentConfig& config, const RecurrentPa
   if (cell.peepholes > 0) weights.ch = params.at(param_name("weight_ch", layer, direction));
   if (weights.projects())
     weights.hr.values() = params.at(param_name("weight_hr", layer, direction));
+  for (const CellNormVector& vector : norm_vectors(config)) {
+    weights.norms[vector.name] = params.at(param_name(vector.name, layer, direction));
+  }
   if (config.use_bias) {
     weights.bias_ih = params.at(param_name("bias_ih", layer, direction));
     weights.bias_hh = params.at(param_name("bias_hh", layer, direction));
@@ -66,6 +72,9 @@ inline void write_weights(const RecurrentConfig& config, const CellWeights& weig
   params[param_name("weight_hh", layer, direction)] = weights.hh.values();
   if (!weights.ch.empty()) params[param_name("weight_ch", layer, direction)] = weights.ch;
   if (weights.projects()) params[param_name("weight_hr", layer, direction)] = weights.hr.values();
+  for (const CellNormVector& vector : norm_vectors(config)) {
+    params[param_name(vector.name, layer, direction)] = weights.norms.at(vector.name);
+  }
   if (!config.use_bias) return;
   params[param_name("bias_ih", layer, direction)] = weights.bias_ih;
   params[param_name("bias_hh", layer, direction)] = weights.bias_hh;

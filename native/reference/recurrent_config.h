@@ -85,6 +85,15 @@ inline std::string param_name(const std::string& kind, size_t layer, size_t dire
   return kind + "_l" + std::to_string(layer) + (direction == 1 ? "_reverse" : "");
 }
 
+// The vectors of a cell's layer normalisation; without biases it has no shifts.
+inline std::vector<CellNormVector> norm_vectors(const RecurrentConfig& config) {
+  std::vector<CellNormVector> vectors;
+  for (const CellNormVector& vector : find_cell(config.cell).norms) {
+    if (config.use_bias || vector.name.rfind("bias", 0) != 0) vectors.push_back(vector);
+  }
+  return vectors;
+}
+
 // The parameters of a layer in PyTorch's order.
 inline std::vector<ParamShape> param_shapes(const RecurrentConfig& config) {
   const Cell& cell = find_cell(config.cell);
@@ -99,6 +108,10 @@ inline std::vector<ParamShape> param_shapes(const RecurrentConfig& config) {
       if (cell.peepholes > 0) {
         shapes.push_back(
             {param_name("weight_ch", layer, direction), cell.peepholes * config.units, 1});
+      }
+      for (const CellNormVector& vector : norm_vectors(config)) {
+        shapes.push_back(
+            {param_name(vector.name, layer, direction), vector.blocks * config.units, 1});
       }
       if (config.use_bias) {
         shapes.push_back({param_name("bias_ih", layer, direction), gate_rows, 1});

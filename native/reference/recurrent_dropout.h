@@ -71,6 +71,7 @@ inline void add(CellWeights& target, const CellWeights& source) {
   add(target.bias_ih, source.bias_ih);
   add(target.bias_hh, source.bias_hh);
   add(target.ch, source.ch);
+  for (const auto& [name, values] : source.norms) add(target.norms.at(name), values);
 }
 
 // That of (layer, direction), from the masks of an input.

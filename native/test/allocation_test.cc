@@ -138,7 +138,7 @@ TEST(Allocations, NoneWithAccumulationAveragesAndAScheduleFreeMethod) {
   }
 }
 
-TEST(Allocations, NoneInCellsThatRunATapeOrHaveVectorsOrAProjection) {
+TEST(Allocations, NoneInOtherKindsOfCells) {
   const Dataset data = language_data(16, 24);
   const std::vector<int32_t> samples = all_samples(data);
   const auto network = make_network(
@@ -150,6 +150,9 @@ TEST(Allocations, NoneInCellsThatRunATapeOrHaveVectorsOrAProjection) {
        layer("lstm", {{"units", 64.0}, {"returnSequences", true}, {"projection", 24.0}}),
        layer("indrnn_tanh",
              {{"units", 64.0}, {"returnSequences", true}, {"recurrentInitializer", "unitUniform"}}),
+       layer("lstm", {{"units", 64.0}, {"returnSequences", true}, {"layerNorm", "ba"}},
+             "normalised"),
+       layer("gru", {{"units", 64.0}, {"returnSequences", true}, {"layerNorm", "gates"}}),
        layer("dense", {{"units", double{kVocabulary}}})});
   for (const int threads : kThreads) {
     Trainer trainer(network, language_loss(), OptimizerConfig{});

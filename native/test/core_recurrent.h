@@ -39,8 +39,12 @@ inline LayerConfig layer_of(const reference::RecurrentConfig& config, const Opti
   if (std::isfinite(config.cell_clip)) options["cellClip"] = config.cell_clip;
   if (config.projection > 0) options["projection"] = static_cast<double>(config.projection);
   options.insert(more.begin(), more.end());
+  const reference::Cell& cell = reference::find_cell(config.cell);
+  if (!cell.norm.empty()) options["layerNorm"] = cell.norm;
   // With the text of a cell it takes the place of the reference's.
-  const std::string type = more.count("cell") > 0 ? "custom" : config.cell;
+  const std::string type = more.count("cell") > 0 ? "custom"
+                           : cell.plain.empty()   ? config.cell
+                                                  : cell.plain;
   return layer(type, std::move(options), "rnn");
 }
 

@@ -26,6 +26,7 @@ import graph
 import layers
 import losses
 import more_layers
+import normalized
 import optimizers
 import recurrent
 import schedules
@@ -37,8 +38,8 @@ LIMIT = 6 * 1024 * 1024
 
 
 def build_all() -> list[Case]:
-    parts = (recurrent, defined, layers, more_layers, graph, attention, encoder_decoder, losses, ctc,
-             optimizers, schedules, curves, state_dict)
+    parts = (recurrent, defined, normalized, layers, more_layers, graph, attention, encoder_decoder,
+             losses, ctc, optimizers, schedules, curves, state_dict)
     return [case for part in parts for case in part.build()]
 
 

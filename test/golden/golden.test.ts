@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync, readdirSync, statSync } from 'node:fs';
 import { info } from '../../lib';
 import { attention } from './checks/attention';
+import { cellNorm } from './checks/cell-norm';
 import { ctc } from './checks/ctc';
 import { curve } from './checks/curves';
 import { definedCell } from './checks/defined-cell';
@@ -25,6 +26,7 @@ type Check = (vector: Vector<never>, file: string) => Promise<void>;
 const CHECKS: Record<string, Check> = {
   recurrent,
   definedCell,
+  cellNorm,
   embedding,
   dense,
   layerNorm,
