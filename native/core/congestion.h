@@ -15,9 +15,12 @@ class Congestion {
  public:
   using Clock = std::chrono::steady_clock;
 
-  // A region that takes longer than one thread would have, by this much, is followed by a pause.
+  // A region that takes longer than one thread would have, by this much, was held up. It is
+  // followed by a pause, unless what it lost is less than what teams have gained lately, this much
+  // at most: where a thread is held up now and then, a team is still faster.
   static constexpr std::chrono::microseconds kPatience{150};
-  // So are regions that together, over this time, gain less than a fifth.
+  static constexpr std::chrono::milliseconds kMostGained{10};
+  // So are other regions that together, over this time, gain less than a fifth.
   static constexpr std::chrono::milliseconds kWindow{10};
   // For how long one thread does the work before a team is tried again; doubles until a window of
   // regions has run well.
@@ -52,8 +55,9 @@ class Congestion {
   void report(Clock::time_point now, int members, Clock::duration time, Clock::duration shortest) {
     if (!enabled_.load(std::memory_order_relaxed)) return;
     const Clock::duration alone = members * shortest;
+    const int64_t gained = gain(alone - time);
     if (time > alone + kPatience) {
-      pause(now);
+      if (gained < 0) pause(now);
       return;
     }
     const int64_t times = time_.fetch_add(time.count(), std::memory_order_relaxed) + time.count();
@@ -69,11 +73,19 @@ class Congestion {
   }
 
  private:
+  // Adds to what teams have gained and returns that. Of reports at once, one may be lost.
+  int64_t gain(Clock::duration time) {
+    const int64_t gained = std::min<int64_t>(gained_.load(std::memory_order_relaxed) + time.count(),
+                                             Clock::duration(kMostGained).count());
+    gained_.store(gained, std::memory_order_relaxed);
+    return gained;
+  }
   void pause(Clock::time_point now) {
     const int64_t pause = pause_.load(std::memory_order_relaxed);
     until_.store((now + std::chrono::milliseconds(pause)).time_since_epoch().count(),
                  std::memory_order_relaxed);
     pause_.store(std::min<int64_t>(2 * pause, kLongestPause.count()), std::memory_order_relaxed);
+    gained_.store(0, std::memory_order_relaxed);
     clear();
   }
   void clear() {
@@ -84,6 +96,7 @@ class Congestion {
   std::atomic<bool> enabled_{true};
   std::atomic<int64_t> until_{0};
   std::atomic<int64_t> pause_{kFirstPause.count()};
+  std::atomic<int64_t> gained_{0};
   // Of the regions of the window, in ticks of the clock.
   std::atomic<int64_t> time_{0}, alone_{0};
 };

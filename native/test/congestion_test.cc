@@ -50,12 +50,34 @@ TEST_F(CongestionTest, ALongDelayMeansOneThreadForAWhile) {
   EXPECT_FALSE(congestion_.active(now_ + Congestion::kFirstPause));
 }
 
-TEST_F(CongestionTest, SoDoManyRegionsThatGainLittle) {
+TEST_F(CongestionTest, ADelayIsPaidForByWhatWasGained) {
+  for (int i = 0; i < 20; ++i) report(milliseconds(1), milliseconds(1));  // gain 20 ms; 10 count
+  report_delay();
+  report_delay();  // each loses 3.8 ms
+  EXPECT_FALSE(congestion_.active(now_));
+  report_delay();
+  EXPECT_TRUE(congestion_.active(now_));
+  // After a pause nothing is left.
+  now_ += Congestion::kFirstPause;
+  report(milliseconds(1), milliseconds(1));
+  report_delay();
+  EXPECT_TRUE(congestion_.active(now_));
+}
+
+TEST_F(CongestionTest, ADelayThatIsPaidForIsNotPartOfAWindow) {
+  report(milliseconds(2), milliseconds(2));
+  report(milliseconds(2), milliseconds(2));
+  report_delay();
+  for (int i = 0; i < 3; ++i) report(milliseconds(2), milliseconds(2));
+  EXPECT_FALSE(congestion_.active(now_));
+}
+
+TEST_F(CongestionTest, ManyRegionsThatGainLittleMeanOneThread) {
   report_window(microseconds(1800));
   EXPECT_TRUE(congestion_.active(now_));
 }
 
-TEST_F(CongestionTest, RegionsThatGainEnoughDoNot) {
+TEST_F(CongestionTest, RegionsThatGainEnoughMeanATeam) {
   report_window(microseconds(1500));
   report_window(microseconds(1000));
   EXPECT_FALSE(congestion_.active(now_));
@@ -75,7 +97,8 @@ TEST_F(CongestionTest, PausesGrowUntilTeamsRunWellForAWindow) {
   EXPECT_TRUE(congestion_.active(now_ + Congestion::kFirstPause));
   now_ += Congestion::kLongestPause;
   report_window(milliseconds(1));
-  report_delay();
+  for (int i = 0; i < 3; ++i) report_delay();
+  EXPECT_TRUE(congestion_.active(now_));
   EXPECT_FALSE(congestion_.active(now_ + Congestion::kFirstPause));
 }
 
