@@ -48,11 +48,11 @@ export type InitializerConfig =
 /**
  * How weights are drawn at first: `glorotUniform` / `glorotNormal` (Glorot and Bengio 2010),
  * `heUniform` / `heNormal` (He et al. 2015), `lecunUniform` / `lecunNormal` (LeCun et al. 1998),
- * `orthogonal` (Saxe et al. 2013; times `gain`, 1), `uniform` in ±`limit` (0.05), `unitUniform` in 0 … 1, `normal` with
- * deviation `stddev` (0.05), `truncatedNormal`, the same without what is more than two deviations
- * away from 0, `zeros`, `ones`, `constant` (a `value`), `identity` (times `gain`, 1), and `torch`:
- * uniform in ±1/√n, where n is PyTorch's choice for the layer (units of a recurrent layer, inputs
- * of a dense one).
+ * `orthogonal` (Saxe et al. 2013; times `gain`, 1), `uniform` in ±`limit` (0.05), `unitUniform` in
+ * 0 … 1, `normal` with deviation `stddev` (0.05), `truncatedNormal`, the same without what is more
+ * than two deviations away from 0, `zeros`, `ones`, `constant` (a `value`), `identity` (times `gain`,
+ * 1), and `torch`: uniform in ±1/√n, where n is PyTorch's choice for the layer (units of a recurrent
+ * layer, inputs of a dense one).
  */
 export type Initializer = InitializerName | InitializerConfig;
 
