@@ -55,6 +55,7 @@
       "native/core/recurrence_norm.cc",
       "native/core/recurrence_projection.cc",
       "native/core/recurrence_segments.cc",
+      "native/core/recurrence_split.cc",
       "native/core/recurrence_states.cc",
       "native/core/recurrence_vectors.cc",
       "native/core/recurrent.cc",

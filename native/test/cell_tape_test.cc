@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "reference/expression.h"
-#include "test/core_recurrent.h"
 #include "test/defined_cells.h"
 #include "test/gradient_check.h"
+#include "test/recurrent_checks.h"
 
 namespace ostinato::test {
 namespace {
@@ -70,17 +70,7 @@ TEST(CellTape, StatesTheCellsOfTheLibraryAgain) {
         const Options options{{"cell", std::string(text)}};
         CoreRun got(*kernels, problem, 2, options);
         got.run();
-        OSTINATO_EXPECT_CLOSE(got.y, want.y, kTolerance);
-        OSTINATO_EXPECT_CLOSE(got.dx, gradients.x, kTolerance);
-        for (const auto& [name, values] : want.final_states) {
-          OSTINATO_EXPECT_CLOSE(got.final_states.at(name), values, kTolerance) << name;
-        }
-        for (const auto& [name, values] : gradients.initial) {
-          OSTINATO_EXPECT_CLOSE(got.initial_gradients.at(name), values, kTolerance) << name;
-        }
-        for (const auto& [name, values] : gradients.params) {
-          OSTINATO_EXPECT_CLOSE(got.gradients.at(name), values, kTolerance) << name;
-        }
+        expect_close(got, want, gradients);
         // Without gradients another tape runs, over other buffers.
         CoreRun inference(*kernels, problem, 2, options);
         inference.forward(false);

@@ -6,31 +6,21 @@
 
 #include <algorithm>
 #include <cmath>
-#include <ostream>
 #include <string>
 #include <tuple>
 #include <vector>
 
 #include "core/session.h"
-#include "test/core_recurrent.h"
+#include "test/recurrent_checks.h"
 
 namespace ostinato::test {
 namespace {
 
-constexpr double kTolerance = 1e-4;
 // Nearer to its bound, single precision may find a cell state on the other side of it.
 constexpr double kKinkDistance = 1e-6;
 
-struct Case {
-  std::string name;
-  reference::RecurrentConfig config;
-  reference::RecurrentProblemOptions options;
-};
-
-std::ostream& operator<<(std::ostream& out, const Case& it) { return out << it.name; }
-
-std::vector<Case> all_cases() {
-  std::vector<Case> cases;
+std::vector<RecurrentCase> all_cases() {
+  std::vector<RecurrentCase> cases;
   reference::RecurrentConfig config;
   const auto add = [&](const std::string& name, size_t units, size_t projection,
                        reference::RecurrentProblemOptions options) {
@@ -75,59 +65,12 @@ std::vector<Case> all_cases() {
   return cases;
 }
 
-void expect_close(const CoreRun& got, const reference::RecurrentResult& want,
-                  const reference::RecurrentGradients& gradients) {
-  OSTINATO_EXPECT_CLOSE(got.y, want.y, kTolerance);
-  OSTINATO_EXPECT_CLOSE(got.dx, gradients.x, kTolerance);
-  for (const auto& [name, values] : want.final_states) {
-    OSTINATO_EXPECT_CLOSE(got.final_states.at(name), values, kTolerance) << name;
-  }
-  for (const auto& [name, values] : gradients.initial) {
-    OSTINATO_EXPECT_CLOSE(got.initial_gradients.at(name), values, kTolerance) << name;
-  }
-  EXPECT_EQ(got.gradients.size(), gradients.params.size());
-  for (const auto& [name, values] : gradients.params) {
-    OSTINATO_EXPECT_CLOSE(got.gradients.at(name), values, kTolerance) << name;
-  }
-}
-
-void expect_equal(const CoreRun& got, const CoreRun& want) {
-  EXPECT_EQ(got.y, want.y);
-  EXPECT_EQ(got.dx, want.dx);
-  EXPECT_EQ(got.final_states, want.final_states);
-  EXPECT_EQ(got.initial_gradients, want.initial_gradients);
-}
-
-class ProjectionTest : public testing::TestWithParam<Case> {};
+class ProjectionTest : public testing::TestWithParam<RecurrentCase> {};
 
 TEST_P(ProjectionTest, AgreesWithTheReferenceForAnyNumberOfThreads) {
-  const Case& it = GetParam();
-  const reference::RecurrentProblem problem =
-      reference::random_recurrent_problem(it.config, it.options, 23, kKinkDistance);
-  const reference::RecurrentResult want = forward(it.config, problem.params, problem.input);
-  const reference::RecurrentGradients gradients = backward(problem);
-  for (const Kernels* kernels : available_kernels()) {
-    SCOPED_TRACE(kernels->name);
-    CoreRun one(*kernels, problem, 1);
-    one.run();
-    expect_close(one, want, gradients);
-    for (const int threads : {2, 7}) {
-      SCOPED_TRACE(threads);
-      CoreRun other(*kernels, problem, threads);
-      other.run();
-      expect_equal(other, one);
-      EXPECT_EQ(other.gradients, one.gradients);
-    }
-    CoreRun cut(*kernels, problem, 2, {{"checkpointEvery", 2.0}});
-    cut.run();
-    expect_equal(cut, one);
-    expect_close(cut, want, gradients);
-    // Without gradients what is projected is overwritten from step to step.
-    CoreRun inference(*kernels, problem, 1);
-    inference.forward(false);
-    EXPECT_EQ(inference.y, one.y);
-    EXPECT_EQ(inference.final_states, one.final_states);
-  }
+  const RecurrentCase& it = GetParam();
+  expect_agreement_everywhere(
+      reference::random_recurrent_problem(it.config, it.options, 23, kKinkDistance));
 }
 
 INSTANTIATE_TEST_SUITE_P(Cells, ProjectionTest, testing::ValuesIn(all_cases()),

@@ -2,27 +2,18 @@
 // weights is the same to the bit; those are summed in another order.
 #include <gtest/gtest.h>
 
-#include <ostream>
 #include <string>
 #include <vector>
 
-#include "test/core_recurrent.h"
+#include "test/recurrent_checks.h"
 
 namespace ostinato::test {
 namespace {
 
 constexpr double kTolerance = 3e-6;  // of a sum of some hundred products in another order
 
-struct Case {
-  std::string name;
-  reference::RecurrentConfig config;
-  reference::RecurrentProblemOptions options;
-};
-
-std::ostream& operator<<(std::ostream& out, const Case& it) { return out << it.name; }
-
-std::vector<Case> all_cases() {
-  std::vector<Case> cases;
+std::vector<RecurrentCase> all_cases() {
+  std::vector<RecurrentCase> cases;
   const auto add = [&](const std::string& name, reference::RecurrentConfig config,
                        reference::RecurrentProblemOptions options) {
     for (const reference::Cell& cell : reference::all_cells()) {
@@ -71,17 +62,10 @@ std::vector<Case> all_cases() {
 // One step, lengths that do and do not divide 11 and 12, all steps, and more than all.
 constexpr int kEvery[] = {1, 2, 4, 5, 11, 12, 100};
 
-class RecurrentCheckpointTest : public testing::TestWithParam<Case> {};
-
-void expect_equal(const CoreRun& got, const CoreRun& want) {
-  EXPECT_EQ(got.y, want.y);
-  EXPECT_EQ(got.dx, want.dx);
-  EXPECT_EQ(got.final_states, want.final_states);
-  EXPECT_EQ(got.initial_gradients, want.initial_gradients);
-}
+class RecurrentCheckpointTest : public testing::TestWithParam<RecurrentCase> {};
 
 TEST_P(RecurrentCheckpointTest, AgreesWithAPlainRun) {
-  const Case& it = GetParam();
+  const RecurrentCase& it = GetParam();
   const reference::RecurrentProblem problem =
       reference::random_recurrent_problem(it.config, it.options, 13);
   for (const Kernels* kernels : available_kernels()) {
@@ -106,7 +90,7 @@ TEST_P(RecurrentCheckpointTest, AgreesWithAPlainRun) {
 }
 
 TEST_P(RecurrentCheckpointTest, IsBitwiseEqualForAnyNumberOfThreads) {
-  const Case& it = GetParam();
+  const RecurrentCase& it = GetParam();
   const reference::RecurrentProblem problem =
       reference::random_recurrent_problem(it.config, it.options, 14);
   for (const Kernels* kernels : available_kernels()) {
@@ -180,7 +164,7 @@ TEST_F(LongSequenceTest, AutoCutsWhatIsLarge) {
 }
 
 TEST(RecurrentCheckpoint, AutoLeavesSmallPassesAlone) {
-  const Case it = all_cases().front();
+  const RecurrentCase it = all_cases().front();
   const reference::RecurrentProblem problem =
       reference::random_recurrent_problem(it.config, it.options, 16);
   const Kernels& kernels = *available_kernels().back();

@@ -7,14 +7,13 @@
 #include <vector>
 
 #include "kernels/philox.h"
-#include "test/core_recurrent.h"
 #include "test/defined_cells.h"
 #include "test/loop_dropout_rates.h"
+#include "test/recurrent_checks.h"
 
 namespace ostinato::test {
 namespace {
 
-constexpr double kTolerance = 1e-4;
 constexpr uint64_t kSeed = 1, kStep = 5;  // of make_network; of the pass
 
 bool has_candidate(const reference::Cell& cell) { return cell.gates > 1; }
@@ -93,29 +92,6 @@ std::vector<Shape> shapes() {
 constexpr Rates kRates[] = {{0.5, 0, 0},    {0, 0.25, 0.5},  {0.25, 0, 0.5},
                             {0.5, 0.25, 0}, {0, 0, 0, 0.25}, {0.5, 0.25, 0.25, 0.5}};
 
-void expect_reference(const CoreRun& got, const reference::RecurrentProblem& problem) {
-  const reference::RecurrentResult want = forward(problem.config, problem.params, problem.input);
-  const reference::RecurrentGradients gradients = backward(problem);
-  OSTINATO_EXPECT_CLOSE(got.y, want.y, kTolerance);
-  OSTINATO_EXPECT_CLOSE(got.dx, gradients.x, kTolerance);
-  for (const auto& [name, values] : want.final_states) {
-    OSTINATO_EXPECT_CLOSE(got.final_states.at(name), values, kTolerance) << name;
-  }
-  for (const auto& [name, values] : gradients.initial) {
-    OSTINATO_EXPECT_CLOSE(got.initial_gradients.at(name), values, kTolerance) << name;
-  }
-  for (const auto& [name, values] : gradients.params) {
-    OSTINATO_EXPECT_CLOSE(got.gradients.at(name), values, kTolerance) << name;
-  }
-}
-
-void expect_same(const CoreRun& got, const CoreRun& want) {
-  EXPECT_EQ(got.y, want.y);
-  EXPECT_EQ(got.dx, want.dx);
-  EXPECT_EQ(got.final_states, want.final_states);
-  EXPECT_EQ(got.initial_gradients, want.initial_gradients);
-}
-
 class LoopDropouts : public EveryIsa {};
 OSTINATO_EVERY_ISA(LoopDropouts);
 
@@ -134,7 +110,7 @@ void expect_agreement(const Kernels& kernels, const Shape& shape, Rates rates, b
   got.training = training;
   got.step = kStep;
   got.run();
-  expect_reference(got, problem);
+  expect_close(got, problem);
   // Nothing is left from a pass for the next one, nor kept for one without gradients.
   const reference::NamedVectors gradients = got.gradients;
   const reference::Vector y = got.y;
@@ -194,7 +170,7 @@ TEST_P(LoopDropouts, BitsDependOnNeitherThreadsNorSegments) {
         CoreRun other(kernels(), problem, threads, options);
         other.training = true;
         other.run();
-        expect_same(other, plain);
+        expect_equal(other, plain);
         EXPECT_EQ(other.gradients, plain.gradients);
       }
       options["checkpointEvery"] = 3.0;
@@ -202,7 +178,7 @@ TEST_P(LoopDropouts, BitsDependOnNeitherThreadsNorSegments) {
         CoreRun cut(kernels(), problem, threads, options);
         cut.training = true;
         cut.run();
-        expect_same(cut, plain);
+        expect_equal(cut, plain);
         for (const auto& [name, values] : plain.gradients) {
           EXPECT_LE(relative_error(cut.gradients.at(name), values), 3e-6) << name;
         }
@@ -232,7 +208,7 @@ TEST_P(LoopDropouts, SegmentsOfADenseBatch) {
       cut.training = true;
       cut.step = kStep;
       cut.run();
-      expect_reference(cut, problem);
+      expect_close(cut, problem);
     }
   }
 }
@@ -255,7 +231,7 @@ TEST_P(LoopDropouts, OfDefinedCellsIsThatOfTheCellsTheyRestate) {
     got.training = true;
     got.step = kStep;
     got.run();
-    expect_reference(got, problem);
+    expect_close(got, problem);
   }
 }
 
@@ -281,9 +257,9 @@ TEST_P(LoopDropouts, OfAProjectedState) {
         run->training = training;
         run->step = kStep;
         run->run();
-        expect_reference(*run, problem);
+        expect_close(*run, problem);
       }
-      expect_same(cut, plain);
+      expect_equal(cut, plain);
     }
   }
   // By panels and by rows.
@@ -301,7 +277,7 @@ TEST_P(LoopDropouts, OfAProjectedState) {
       run->training = true;
       run->run();
     }
-    expect_same(two, one);
+    expect_equal(two, one);
     EXPECT_EQ(two.gradients, one.gradients);
   }
 }
@@ -328,9 +304,9 @@ TEST_P(LoopDropouts, OfNormalizedCells) {
         run->training = training;
         run->step = kStep;
         run->run();
-        expect_reference(*run, problem);
+        expect_close(*run, problem);
       }
-      expect_same(cut, got);
+      expect_equal(cut, got);
     }
   }
 }
@@ -345,7 +321,7 @@ TEST_P(LoopDropouts, ARateOfNothingChangesNothing) {
   off.training = true;
   for (CoreRun* run : {&plain, &off, &predicting}) run->run();
   for (const CoreRun* run : {&off, &predicting}) {
-    expect_same(*run, plain);
+    expect_equal(*run, plain);
     EXPECT_EQ(run->gradients, plain.gradients);
   }
   EXPECT_EQ(off.workspace_bytes(), plain.workspace_bytes());

@@ -2,28 +2,17 @@
 // reference: outputs, final states and all gradients.
 #include <gtest/gtest.h>
 
-#include <ostream>
 #include <string>
 #include <vector>
 
 #include "reference/random_problem.h"
-#include "test/core_recurrent.h"
+#include "test/recurrent_checks.h"
 
 namespace ostinato::test {
 namespace {
 
-constexpr double kTolerance = 1e-4;
-
-struct Case {
-  std::string name;
-  reference::RecurrentConfig config;
-  reference::RecurrentProblemOptions options;
-};
-
-std::ostream& operator<<(std::ostream& out, const Case& it) { return out << it.name; }
-
-std::vector<Case> all_cases() {
-  std::vector<Case> cases;
+std::vector<RecurrentCase> all_cases() {
+  std::vector<RecurrentCase> cases;
   const auto add = [&](const std::string& name, reference::RecurrentConfig config,
                        reference::RecurrentProblemOptions options) {
     for (const reference::Cell& cell : reference::all_cells()) {
@@ -98,10 +87,10 @@ std::vector<Case> all_cases() {
   return cases;
 }
 
-class RecurrentTest : public testing::TestWithParam<Case> {};
+class RecurrentTest : public testing::TestWithParam<RecurrentCase> {};
 
 TEST_P(RecurrentTest, AgreesWithTheReferenceOnEveryInstructionSet) {
-  const Case& it = GetParam();
+  const RecurrentCase& it = GetParam();
   const reference::RecurrentProblem problem =
       reference::random_recurrent_problem(it.config, it.options, 11);
   const reference::RecurrentResult want = forward(it.config, problem.params, problem.input);
@@ -110,24 +99,12 @@ TEST_P(RecurrentTest, AgreesWithTheReferenceOnEveryInstructionSet) {
     SCOPED_TRACE(kernels->name);
     CoreRun got(*kernels, problem, 2);
     got.run();
-    EXPECT_LE(relative_error(got.y, want.y), kTolerance) << "output";
-    EXPECT_LE(relative_error(got.dx, want_gradients.x), kTolerance) << "gradient of the input";
-    for (const auto& [name, values] : want.final_states) {
-      EXPECT_LE(relative_error(got.final_states.at(name), values), kTolerance) << "final " << name;
-    }
-    for (const auto& [name, values] : want_gradients.initial) {
-      EXPECT_LE(relative_error(got.initial_gradients.at(name), values), kTolerance)
-          << "gradient of initial " << name;
-    }
-    for (const auto& [name, values] : want_gradients.params) {
-      EXPECT_LE(relative_error(got.gradients.at(name), values), kTolerance)
-          << "gradient of " << name;
-    }
+    expect_close(got, want, want_gradients);
   }
 }
 
 TEST_P(RecurrentTest, IsBitwiseEqualForAnyNumberOfThreads) {
-  const Case& it = GetParam();
+  const RecurrentCase& it = GetParam();
   const reference::RecurrentProblem problem =
       reference::random_recurrent_problem(it.config, it.options, 12);
   for (const Kernels* kernels : available_kernels()) {
@@ -138,10 +115,7 @@ TEST_P(RecurrentTest, IsBitwiseEqualForAnyNumberOfThreads) {
       SCOPED_TRACE(threads);
       CoreRun other(*kernels, problem, threads);
       other.run();
-      EXPECT_EQ(one.y, other.y);
-      EXPECT_EQ(one.dx, other.dx);
-      EXPECT_EQ(one.final_states, other.final_states);
-      EXPECT_EQ(one.initial_gradients, other.initial_gradients);
+      expect_equal(other, one);
       EXPECT_EQ(one.gradients, other.gradients);
     }
   }

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from common import Case, Random, leaf
+from by_rows import run_by_rows
+from common import Case, Random
 
 Gates = tuple[Tensor, ...]
 # (input parts, recurrent parts, states before, vectors) -> states after
@@ -52,30 +53,16 @@ CELLS: dict[str, tuple[Step, int, tuple[str, ...], tuple[str, ...]]] = {
 def run(name: str, values: dict[str, Tensor]) -> dict[str, Tensor]:
     """Outputs, final states and the gradients of all that is given."""
     step, _gates, states, vectors = CELLS[name]
-    given = {key: leaf(value) for key, value in values.items()
-             if key != "lengths" and not key.startswith("d")}
-    lengths, x = values["lengths"], given["x"]
-    outputs, finals, loss = [], {state: [] for state in states}, torch.zeros(())
-    for row in range(x.shape[0]):
-        before = {state: given[f"{state}0"][0, row] for state in states}
-        rows = [torch.zeros_like(before["h"])] * x.shape[1]
-        for t in range(int(lengths[row])):
-            inputs = given["weight_ih_l0"] @ x[row, t] + given["bias_ih_l0"]
-            recurrent = given["weight_hh_l0"] @ before["h"] + given["bias_hh_l0"]
-            units = before["h"].shape[0]
-            before = step(inputs.split(units), recurrent.split(units), before,
-                          {vector: given[f"{vector}_l0"] for vector in vectors})
-            rows[t] = before["h"]
-            loss = loss + (before["h"] * values["dy"][row, t]).sum()
-        for state in states:
-            finals[state].append(before[state])
-            loss = loss + (before[state] * values[f"d{state}_n"][0, row]).sum()
-        outputs.append(torch.stack(rows))
-    loss.backward()
-    results = {"y": torch.stack(outputs)}
-    results |= {f"{state}_n": torch.stack(finals[state])[None] for state in states}
-    results |= {f"grad.{key}": value.grad for key, value in given.items()}
-    return {key: value.detach() for key, value in results.items()}
+
+    def next_states(given: dict[str, Tensor], x: Tensor,
+                    before: dict[str, Tensor]) -> dict[str, Tensor]:
+        inputs = given["weight_ih_l0"] @ x + given["bias_ih_l0"]
+        recurrent = given["weight_hh_l0"] @ before["h"] + given["bias_hh_l0"]
+        units = before["h"].shape[0]
+        return step(inputs.split(units), recurrent.split(units), before,
+                    {vector: given[f"{vector}_l0"] for vector in vectors})
+
+    return run_by_rows(values, states, next_states)
 
 
 def build_case(name: str) -> Case:

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import layer_norm
 
-from common import Case, Random, leaf
+from by_rows import run_by_rows
+from common import Case, Random
 
 GATES = {"elman": 1, "lstm": 4, "gru": 3}
 STATES = {"elman": ("h",), "lstm": ("h", "c"), "gru": ("h",)}
@@ -76,30 +77,13 @@ def step(cell: str, norm: str, p: dict[str, Tensor], x: Tensor,
 
 def run(cell: str, norm: str, values: dict[str, Tensor]) -> dict[str, Tensor]:
     """Outputs, final states and the gradients of all that is given."""
-    states = STATES[cell]
-    given = {key: leaf(value) for key, value in values.items()
-             if key != "lengths" and not key.startswith("d")}
-    parameters = {key[:-3]: value for key, value in given.items() if key.endswith("_l0")}
-    zero = torch.zeros(parameters["weight_ih"].shape[0])
-    parameters = {"bias_ih": zero, "bias_hh": zero} | parameters
-    lengths, x = values["lengths"], given["x"]
-    outputs, finals, loss = [], {state: [] for state in states}, torch.zeros(())
-    for row in range(x.shape[0]):
-        before = {state: given[f"{state}0"][0, row] for state in states}
-        rows = [torch.zeros_like(before["h"])] * x.shape[1]
-        for t in range(int(lengths[row])):
-            before = step(cell, norm, parameters, x[row, t], before)
-            rows[t] = before["h"]
-            loss = loss + (before["h"] * values["dy"][row, t]).sum()
-        for state in states:
-            finals[state].append(before[state])
-            loss = loss + (before[state] * values[f"d{state}_n"][0, row]).sum()
-        outputs.append(torch.stack(rows))
-    loss.backward()
-    results = {"y": torch.stack(outputs)}
-    results |= {f"{state}_n": torch.stack(finals[state])[None] for state in states}
-    results |= {f"grad.{key}": value.grad for key, value in given.items()}
-    return {key: value.detach() for key, value in results.items()}
+    def next_states(given: dict[str, Tensor], x: Tensor,
+                    before: dict[str, Tensor]) -> dict[str, Tensor]:
+        parameters = {key[:-3]: value for key, value in given.items() if key.endswith("_l0")}
+        zero = torch.zeros(parameters["weight_ih"].shape[0])
+        return step(cell, norm, {"bias_ih": zero, "bias_hh": zero} | parameters, x, before)
+
+    return run_by_rows(values, STATES[cell], next_states)
 
 
 def build_case(cell: str, norm: str, bias: bool) -> Case:

@@ -1,7 +1,7 @@
-import { defineCell, layers, sequential } from '../../../lib';
+import { defineCell, layers } from '../../../lib';
 import type { Cell } from '../../../lib';
-import { expectAllClose, expectClose } from '../close';
 import type { Vector } from '../vectors';
+import { checkCell } from './cell';
 
 interface Fields {
   name: string;
@@ -59,35 +59,6 @@ export async function definedCell(vector: Vector<Fields>): Promise<void> {
   const { name, states, inputs, units } = vector.fields;
   const cell = CELLS[name]!;
   expect(cell.states).toEqual(states);
-  const named = (key: (state: string) => string) =>
-    Object.fromEntries(states.map((state) => [state, vector.floats(key(state))]));
-  using model = sequential([
-    layers.custom({ name: 'rnn', cell, units, inputFeatures: inputs, returnSequences: true }),
-  ]);
-  const parameters = Object.keys(model.getWeights()).map((key) => key.replace('rnn.', ''));
-  model.setWeights(Object.fromEntries(parameters.map((p) => [`rnn.${p}`, vector.floats(p)])));
-
-  const x = vector.floats('x');
-  const lengths = vector.integers('lengths').data;
-  const initialState = { rnn: named((state) => `${state}0`) };
-  const final = named((state) => `${state}_n`);
-  const prediction = await model.predict(x, { lengths, initialState, returnState: true });
-  expectClose(prediction, vector.floats('y'), 'y');
-  expectAllClose(prediction.states!['rnn']!, final, 'final state');
-
-  const result = await model.gradients(x, null, {
-    lengths,
-    initialState,
-    outputGradient: vector.floats('dy'),
-    stateGradients: { rnn: named((state) => `d${state}_n`) },
-  });
-  expectClose(result.output, vector.floats('y'), 'y of gradients()');
-  expectClose(result.input, vector.floats('grad.x'), 'grad.x');
-  expectAllClose(
-    result.parameters,
-    Object.fromEntries(parameters.map((p) => [`rnn.${p}`, vector.floats(`grad.${p}`)])),
-    'grad',
-  );
-  const gradients = named((state) => `grad.${state}0`);
-  expectAllClose(result.initialState['rnn']!, gradients, 'grad of the initial state');
+  const options = { name: 'rnn', units, inputFeatures: inputs, returnSequences: true };
+  await checkCell(layers.custom({ ...options, cell }), states, vector);
 }

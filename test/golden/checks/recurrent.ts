@@ -1,8 +1,8 @@
-import { layers, sequential } from '../../../lib';
-import type { Layer, StatesInput } from '../../../lib';
+import { layers } from '../../../lib';
+import type { Layer } from '../../../lib';
 import { restatedElman, restatedGru, restatedLstm } from '../../helpers/cells';
-import { expectAllClose, expectClose } from '../close';
 import type { Vector } from '../vectors';
+import { checkCell } from './cell';
 
 interface Fields {
   cell:
@@ -83,49 +83,9 @@ function layersOf(fields: Fields): Layer[] {
 
 /** Outputs, final states and all gradients of a recurrent layer. */
 export async function recurrent(vector: Vector<Fields>): Promise<void> {
-  for (const layer of layersOf(vector.fields)) await checkLayer(layer, vector);
-}
-
-async function checkLayer(layer: Layer, vector: Vector<Fields>): Promise<void> {
-  const { fields } = vector;
-  const states = fields.cell.startsWith('lstm') ? ['h', 'c'] : ['h'];
-  const named = (name: (state: string) => string) =>
-    Object.fromEntries(states.map((state) => [state, vector.floats(name(state))]));
-  const parameters = vector.names.filter((name) => /^(weight|bias)_/.test(name));
-
-  using model = sequential([layer]);
-  model.setWeights(Object.fromEntries(parameters.map((p) => [`rnn.${p}`, vector.floats(p)])));
-  expect(Object.keys(model.getWeights())).toHaveLength(parameters.length);
-
-  const x = vector.floats('x');
-  const lengths = vector.integers('lengths').data;
-  const initialState: StatesInput = fields.initialState
-    ? { rnn: named((state) => `${state}0`) }
-    : {};
-  const y = vector.floats('y');
-  const final = named((state) => `${state}_n`);
-
-  const prediction = await model.predict(x, { lengths, initialState, returnState: true });
-  expectClose(prediction, y, 'y');
-  expectAllClose(prediction.states!['rnn']!, final, 'final state');
-
-  const result = await model.gradients(x, null, {
-    lengths,
-    initialState,
-    outputGradient: vector.floats('dy'),
-    stateGradients: { rnn: named((state) => `d${state}_n`) },
-  });
-  expect(result.loss).toBeNull();
-  expectClose(result.output, y, 'y of gradients()');
-  expectAllClose(result.finalState['rnn']!, final, 'final state of gradients()');
-  expectClose(result.input, vector.floats('grad.x'), 'grad.x');
-  expectAllClose(
-    result.parameters,
-    Object.fromEntries(parameters.map((p) => [`rnn.${p}`, vector.floats(`grad.${p}`)])),
-    'grad',
-  );
-  if (fields.initialState) {
-    const gradients = named((state) => `grad.${state}0`);
-    expectAllClose(result.initialState['rnn']!, gradients, 'grad of the initial state');
+  const { cell, initialState } = vector.fields;
+  const states = cell.startsWith('lstm') ? ['h', 'c'] : ['h'];
+  for (const layer of layersOf(vector.fields)) {
+    await checkCell(layer, states, vector, initialState);
   }
 }
