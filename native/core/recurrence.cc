@@ -1,7 +1,6 @@
 #include "core/recurrence.h"
 
 #include <algorithm>
-#include <cstring>
 
 namespace ostinato {
 

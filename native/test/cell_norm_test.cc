@@ -3,7 +3,6 @@
 // tested with the plain ones (recurrent_test.cc), so there are few shapes here.
 #include <gtest/gtest.h>
 
-#include <cmath>
 #include <string>
 #include <vector>
 
