@@ -21,6 +21,9 @@ inline constexpr int64_t kGemmTnScratch = kTnSums + kTnDepth * kTnWidth;
 // this many rows ahead covers the latency of the last-level cache.
 inline constexpr int64_t kTnAhead = 24;
 
+// Tiles from which they fetch the next panel of B: fewer would do so in bursts.
+inline constexpr int64_t kTnFetchTiles = 16;
+
 // Copies `depth` rows of NV vectors, padding included: what is in it meets lanes that nobody
 // stores. Rows often lie so far apart that they fall into few sets of the first-level cache.
 template <int NV>
@@ -59,7 +62,15 @@ OSTINATO_INLINE void gemm_tn_panel(const GemmTnArgs& args, const GemmTnProduct& 
   const int64_t valid = product.n - n;
   float* panel = args.scratch + kTnSums;
   copy_panel<NV>(b + n, product.b_ld, depth, panel);
+  // The next panel, a few rows of B with each tile.
+  const int64_t tiles = (args.m_end - args.m_begin + kTnRows - 1) / kTnRows;
+  const bool fetches = tiles >= kTnFetchTiles && n + NV * kV < product.n_end;
+  const int64_t fetched = fetches ? (depth + tiles - 1) / tiles : 0;
+  const float* next = b + n + NV * kV;
   for (int64_t m = args.m_begin; m < args.m_end; m += kTnRows) {
+    for (int64_t k = 0; k < fetched; ++k, next += product.b_ld) {
+      for (int v = 0; v < NV; ++v) prefetch_l2(next + v * kV);
+    }
     call_with_rows<kTnRows>(
         args.m_end - m < kTnRows ? args.m_end - m : kTnRows, m, [&]<int R>(int64_t first) {
           float* rows[R];
@@ -69,7 +80,7 @@ OSTINATO_INLINE void gemm_tn_panel(const GemmTnArgs& args, const GemmTnProduct& 
             rows[r] = row < 0 ? nullptr : product.c + row * product.c_ld + n;
             wanted = wanted || rows[r] != nullptr;
             if (!accumulate || row < 0) continue;
-            for (int v = 0; v < NV; ++v) prefetch(rows[r] + v * kV);
+            for (int v = 0; v < NV; ++v) prefetch_l2(rows[r] + v * kV);
           }
           if (!wanted) return;
           Vf sum[R][NV] = {};

@@ -91,23 +91,24 @@ OSTINATO_INLINE const float* vectors_of(const float* vectors, int64_t panel) {
   return vectors + panel * Cell::kInfo.vectors * kV;
 }
 
-// Fetches what the cell reads and writes of one row and panel, but for the gates, which the tile
-// reads before its product: those of the same place in the next tile.
+// Fetches what the cell reads and writes of one row and panel, but for the h before, which the
+// product reads, and the gates, which the tile reads before its product: those of the same place in
+// the next tile.
 template <class Cell>
 OSTINATO_INLINE void fetch_forward(const CellForwardArgs& args, int64_t row, int64_t panel,
                                    int64_t next_row, int64_t next_panel) {
   constexpr int64_t kSlots = Cell::kInfo.gates * kV;
   for (int g = 0; g < Cell::kInfo.gates; ++g) {
-    prefetch(args.gates + next_row * args.gates_ld + next_panel * kSlots + g * kV);
+    prefetch_l2(args.gates + next_row * args.gates_ld + next_panel * kSlots + g * kV);
   }
   if (args.recurrent_gates != nullptr) {
     for (int g = 0; g < Cell::kInfo.gates; ++g) {
-      prefetch(args.recurrent_gates + row * args.gates_ld + panel * kSlots + g * kV);
+      prefetch_l2(args.recurrent_gates + row * args.gates_ld + panel * kSlots + g * kV);
     }
   }
   for (int s = 0; s < Cell::kInfo.states; ++s) {
-    prefetch(args.next[s] + row * args.next_ld + panel * kV);
-    prefetch(args.previous[s] + row * args.previous_ld + panel * kV);
+    prefetch_l2(args.next[s] + row * args.next_ld + panel * kV);
+    if (s > 0) prefetch_l2(args.previous[s] + row * args.previous_ld + panel * kV);
   }
 }
 

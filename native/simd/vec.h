@@ -25,6 +25,8 @@
 //                                  else an ordinary store. Other threads see streamed data only
 //   void stream_fence()            after this: call it once after the last stream() of a region.
 //   void prefetch(const void* p)   fetch p's cache line into the first level; any address is safe
+//   void prefetch_l2(const void* p) the same into the second level: for lines that the first would
+//                                  lose again before they are used
 //   Vf set1(float), Vf zero()
 //
 //   Arithmetic, lane by lane
@@ -74,6 +76,10 @@
 
 #include <cstdint>
 
+#if defined(_M_X64)
+#include <intrin.h>
+#endif
+
 #if !defined(OSTINATO_ISA)
 #error "Compile this file once per instruction set, with -DOSTINATO_ISA=scalar|avx2|avx512|neon."
 #endif
@@ -98,6 +104,29 @@ namespace {
 // Makes a float of magnitude below 2^22 round to an integer and leaves that integer plus 127, the
 // bias of a float's exponent field, in the low bits of the sum.
 constexpr float kPow2Bias = 0x1.8p23f + 127.0f;
+
+#if defined(__GNUC__)
+// GCC takes a lambda that only fetches for one without effects and drops its calls; a statement of
+// no instructions keeps them.
+OSTINATO_INLINE void prefetch(const void* p) {
+  asm volatile("");
+  __builtin_prefetch(p, 0, 3);
+}
+OSTINATO_INLINE void prefetch_l2(const void* p) {
+  asm volatile("");
+  __builtin_prefetch(p, 0, 2);
+}
+#elif defined(_M_X64)
+OSTINATO_INLINE void prefetch(const void* p) {
+  _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0);
+}
+OSTINATO_INLINE void prefetch_l2(const void* p) {
+  _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T1);
+}
+#else
+OSTINATO_INLINE void prefetch(const void*) {}
+OSTINATO_INLINE void prefetch_l2(const void*) {}
+#endif
 }  // namespace
 }  // namespace ostinato::OSTINATO_ISA
 

@@ -37,9 +37,6 @@ OSTINATO_INLINE void stream(float* p, Vf a) {
   }
 }
 OSTINATO_INLINE void stream_fence() { _mm_sfence(); }
-OSTINATO_INLINE void prefetch(const void* p) {
-  _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0);
-}
 OSTINATO_INLINE Vf set1(float x) { return {_mm256_set1_ps(x)}; }
 OSTINATO_INLINE Vf zero() { return {_mm256_setzero_ps()}; }
 

@@ -61,13 +61,6 @@ OSTINATO_INLINE void store_n(float* p, Vf a, int n) {
 // There is no single-register non-temporal store to gain from, and so nothing to fence.
 OSTINATO_INLINE void stream(float* p, Vf a) { store(p, a); }
 OSTINATO_INLINE void stream_fence() {}
-OSTINATO_INLINE void prefetch(const void* p) {
-#if defined(__GNUC__)
-  __builtin_prefetch(p, 0, 3);
-#else
-  static_cast<void>(p);
-#endif
-}
 
 OSTINATO_INLINE Vf operator+(Vf a, Vf b) { return {vaddq_f32(a.v, b.v)}; }
 OSTINATO_INLINE Vf operator-(Vf a, Vf b) { return {vsubq_f32(a.v, b.v)}; }

@@ -130,13 +130,6 @@ OSTINATO_INLINE void store_n(float* p, Vf a, int n) {
 }
 OSTINATO_INLINE void stream(float* p, Vf a) { store(p, a); }
 OSTINATO_INLINE void stream_fence() {}
-OSTINATO_INLINE void prefetch(const void* p) {
-#if defined(__GNUC__)
-  __builtin_prefetch(p, 0, 3);
-#else
-  static_cast<void>(p);
-#endif
-}
 
 OSTINATO_INLINE Vf operator+(Vf a, Vf b) { return {a.v + b.v}; }
 OSTINATO_INLINE Vf operator-(Vf a, Vf b) { return {a.v - b.v}; }

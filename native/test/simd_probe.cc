@@ -113,6 +113,7 @@ constexpr SimdProbe kProbe = {
           stream_fence();
         },
     .prefetch = [](const void* p) noexcept { prefetch(p); },
+    .prefetch_l2 = [](const void* p) noexcept { prefetch_l2(p); },
     .transpose_block =
         [](const float* src, std::int64_t src_ld, float* dst, std::int64_t dst_ld) noexcept {
           transpose_block(src, src_ld, dst, dst_ld);

@@ -44,6 +44,7 @@ struct SimdProbe {
   void (*store_n)(float* p, const float* w_lanes, int n) noexcept;
   void (*stream)(float* p, const float* w_lanes) noexcept;  // with the fence
   void (*prefetch)(const void* p) noexcept;
+  void (*prefetch_l2)(const void* p) noexcept;
   void (*transpose_block)(const float* src, std::int64_t src_ld, float* dst,
                           std::int64_t dst_ld) noexcept;
 };

@@ -310,9 +310,11 @@ TEST_P(SimdVec, StreamStoresAtAnyAlignment) {
 
 TEST_P(SimdVec, PrefetchTakesAnyAddress) {
   const GuardedPage page;
-  simd().prefetch(nullptr);
-  simd().prefetch(page.end());
-  simd().prefetch(page.begin());
+  for (const auto fetch : {simd().prefetch, simd().prefetch_l2}) {
+    fetch(nullptr);
+    fetch(page.end());
+    fetch(page.begin());
+  }
 }
 
 TEST_P(SimdVec, TransposesABlockAndNothingElse) {
