@@ -13,7 +13,7 @@ namespace {
 // Floats of weights up to which the backward pass may read them in place: strides through more of
 // them would meet too many pages. Rows of a batch (those of one tile), and packed rows for the
 // gradient of the inputs, up to which it does.
-constexpr int64_t kFloatsInPlace = int64_t{1} << 20;
+constexpr int64_t kFloatsInPlace = int64_t{1} << 19;
 constexpr int64_t kRowsInPlace = 6, kInputRowsInPlace = 512;
 
 void pack_panels(const Kernels& kernels, int threads, const PackArgs& args, int64_t panels) {

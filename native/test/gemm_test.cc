@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <numeric>
+#include <utility>
+
 #include "test/core_problem.h"
 
 namespace ostinato::test {
@@ -81,6 +84,36 @@ TEST_P(Gemm, MultipliesAnySizeOnAnyNumberOfThreads) {
       }
       EXPECT_EQ(results[0], results[1]);
       EXPECT_EQ(results[0], results[2]);
+    }
+  }
+}
+
+// The last size is one that is written past the caches.
+TEST_P(Gemm, PacksEveryValueIntoItsPanel) {
+  const int64_t width = kernels().gemm_width;
+  for (const auto& [n, k] :
+       {std::pair<int64_t, int64_t>{1, 1}, {3 * width + 5, 37}, {1029, 1027}}) {
+    const int64_t panels = (n + width - 1) / width;
+    std::vector<float> source(n * k);
+    std::iota(source.begin(), source.end(), 1.0f);
+    for (const bool transposed : {false, true}) {
+      // The rows of the source in the opposite order, one of them left out.
+      std::vector<int32_t> map(transposed ? n : k);
+      std::iota(map.rbegin(), map.rend(), 0);
+      map[map.size() / 2] = -1;
+      PackedMatrix packed;
+      packed.pack(kernels(), source.data(), transposed ? k : n, transposed, k, n, map.data());
+      int64_t wrong = 0;
+      for (int64_t i = 0; i < k; ++i) {
+        for (int64_t j = 0; j < panels * width; ++j) {
+          const int64_t row = j >= n ? -1 : map[transposed ? j : i];
+          const float want = row < 0      ? 0.0f
+                             : transposed ? source[row * k + i]
+                                          : source[row * n + j];
+          wrong += packed.data()[(j / width * k + i) * width + j % width] != want;
+        }
+      }
+      EXPECT_EQ(wrong, 0) << n << " x " << k << (transposed ? ", transposed" : "");
     }
   }
 }
