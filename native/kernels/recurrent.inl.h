@@ -98,7 +98,8 @@ template <class Cell>
 OSTINATO_INLINE void fetch_forward(const CellForwardArgs& args, int64_t row, int64_t panel,
                                    int64_t next_row, int64_t next_panel) {
   constexpr int64_t kSlots = Cell::kInfo.gates * kV;
-  for (int g = 0; g < Cell::kInfo.gates; ++g) {
+  const bool uses_gates = args.inputs == nullptr || args.training;
+  for (int g = 0; uses_gates && g < Cell::kInfo.gates; ++g) {
     prefetch_l2(args.gates + next_row * args.gates_ld + next_panel * kSlots + g * kV);
   }
   if (args.recurrent_gates != nullptr) {

@@ -54,21 +54,23 @@ OSTINATO_INLINE void accumulate(Vf (&sum)[R][P * G], const float* a, int64_t a_l
 
 // As accumulate, with what the tile or the next one needs besides fetched meanwhile: fetch(i) for
 // each i < kItems, spread over the loop, since a burst of fetches would keep the loop's own loads
-// waiting.
+// waiting. A short loop is cut into fewer parts, with several items before each.
 template <int R, int P, int G, int kItems, class Fetch>
 OSTINATO_INLINE void accumulate_fetching(Vf (&sum)[R][P * G], const float* a, int64_t a_ld,
                                          int64_t k, const float* b, int64_t b_panel, int64_t b_ld,
                                          const Fetch& fetch) {
   constexpr int64_t kLeastDepth = 32;
-  int64_t depth = k / kItems;
-  if (depth < kLeastDepth) depth = kLeastDepth;
+  const int64_t most = k / kLeastDepth;
+  const int64_t parts = most < 1 ? 1 : most < kItems ? most : kItems;
+  const int64_t depth = k / parts, items = (kItems + parts - 1) / parts;
   int64_t begin = 0;
 #pragma GCC unroll 1
-  for (int item = 0; item < kItems; ++item) {
-    fetch(item);
-    const int64_t end = item + 1 < kItems && begin + depth < k ? begin + depth : k;
+  for (int64_t item = 0; item < kItems; begin += depth) {
+    const int64_t last = item + items < kItems ? item + items : kItems;
+#pragma GCC unroll 1
+    for (; item < last; ++item) fetch(static_cast<int>(item));
+    const int64_t end = item < kItems ? begin + depth : k;
     accumulate<R, P, G>(sum, a + begin, a_ld, end - begin, b + begin * b_ld, b_panel, b_ld);
-    begin = end;
   }
 }
 
