@@ -93,7 +93,8 @@ OSTINATO_INLINE const float* vectors_of(const float* vectors, int64_t panel) {
 
 // Fetches what the cell reads and writes of one row and panel, but for the h before, which the
 // product reads, and the gates, which the tile reads before its product: those of the same place in
-// the next tile.
+// the next tile. A step that projects its own inputs uses no gates but those it stores for
+// training.
 template <class Cell>
 OSTINATO_INLINE void fetch_forward(const CellForwardArgs& args, int64_t row, int64_t panel,
                                    int64_t next_row, int64_t next_panel) {
