@@ -54,6 +54,7 @@ void Recurrence::plan(Workspace& workspace, const Pass& pass, bool keep_outputs)
   plan_dropout(workspace, pass, lifetime);
   plan_projection(workspace, pass, lifetime);
   plan_norm(workspace, pass, lifetime);
+  plan_own_rows(workspace, pass);
   gathered_ = {};
   if (!pass.gradients) return;
   if (!pass.geometry->dense() && !cell.elementwise && !dropout_.masks(pass)) {
@@ -130,13 +131,17 @@ void Recurrence::for_blocks(const Pass& pass, bool backwards, const Body& body) 
 // body(t, phase, parts) for the block's steps in processing order, or in the opposite one, and for
 // the phases of each from `first_phase` to loop_phases().
 template <class Body>
-void Recurrence::run_loop(const Pass& pass, bool backwards, int first_phase,
-                          const Body& body) const {
+void Recurrence::run_loop(const Pass& pass, bool backwards, int first_phase, const Body& body) {
   const int phases = loop_phases(pass, backwards);
   const Split split = split_for(pass);
   Barrier barrier;
   parallel_team(split.threads, [&](const Member& member) {
-    const Parts parts = parts_of(pass, split, member);
+    Parts parts = parts_of(pass, split, member);
+    const bool own = takes_own_rows(split, member);
+    if (own) {
+      parts.units.owner = member.index;
+      enter_own_rows(pass, backwards, parts.units);
+    }
     for (int64_t i = 0; i < block_.end - block_.begin; ++i) {
       const int64_t t = reverse_ != backwards ? block_.end - 1 - i : block_.begin + i;
       for (int phase = first_phase; phase < phases; ++phase) {
@@ -144,6 +149,7 @@ void Recurrence::run_loop(const Pass& pass, bool backwards, int first_phase,
         if (!split.by_rows) barrier.wait(member);
       }
     }
+    if (own) leave_own_rows(pass, backwards, parts.units);
   });
 }
 
@@ -171,6 +177,7 @@ void Recurrence::forward_step(const Pass& pass, int64_t t, int phase, const Part
       args.input_bias = weights_.input_bias();
       if (!keep_gates) args.gates = gates_.row(first);  // the same rows in all steps
     }
+    if (part.owner >= 0) use_own_rows(pass, t, first, part, args);
     forward_kernel(pass)(args);
     // A projected h is not there yet.
     for (int s = first_cell_state(); mixes && s < info(pass).states; ++s) {
@@ -302,6 +309,7 @@ void Recurrence::backward_step(const Pass& pass, int64_t t, int phase, const Par
     args.panel_end = part.panel_end;
     args.phase = phase;
     if (phase > 0 && weight_rows_ == nullptr) args.weights = weights_.recurrent_backward(phase);
+    if (part.owner >= 0) use_own_rows(pass, first, part, args);
     if (weights_.projects()) unproject_gradient(pass, t, first, part, args);
     if (dropped) {
       backward_dropped(pass, t, first, part, args);

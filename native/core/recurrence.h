@@ -64,6 +64,7 @@ class Recurrence {
   struct Part {
     int64_t row_begin, row_end, panel_begin, panel_end;
     Member member{};  // among those that have panels of the same rows
+    int owner = -1;   // the member of whose own rows it makes use, or none
   };
   // A thread's part of what has H columns and of what has those of h; the same, unless h is
   // projected.
@@ -154,7 +155,7 @@ class Recurrence {
   template <class Body>
   void for_blocks(const Pass& pass, bool backwards, const Body& body);
   template <class Body>
-  void run_loop(const Pass& pass, bool backwards, int first_phase, const Body& body) const;
+  void run_loop(const Pass& pass, bool backwards, int first_phase, const Body& body);
   // Phases of a step, from 0 on: those of the cell, then forward that of a projection; or the two
   // of a normalised cell.
   int loop_phases(const Pass& pass, bool backwards) const {
@@ -188,6 +189,27 @@ class Recurrence {
   void weight_gradients(const Pass& pass, const ParamTable& params, const Matrix& x);
   // Of recurrent weights that are vectors: the block's share (recurrence_vectors.cc).
   void cell_vector_gradients(const Pass& pass, const ParamTable& params);
+
+  // ---- rows of a thread's own (recurrence_own_rows.cc) ----
+  // A row for each of the batch, those of a member of a team at a distance from all others'.
+  struct SpacedRows {
+    Matrix rows;
+    int64_t gap = 0;
+    float* row(int64_t row, int owner) const { return rows.row(row + owner * gap); }
+  };
+  void plan_own_rows(Workspace& workspace, const Pass& pass);
+  bool takes_own_rows(const Split& split, const Member& member) const;
+  template <class Copy>
+  void for_running_rows(const Pass& pass, bool backwards, const Part& part, const Copy& copy);
+  void enter_own_rows(const Pass& pass, bool backwards, const Part& part);
+  void leave_own_rows(const Pass& pass, bool backwards, const Part& part);
+  // Whether t is the first step of the block in processing order.
+  bool begins_block(int64_t t) const { return t == (reverse_ ? block_.end - 1 : block_.begin); }
+  // Puts them in place of what step t has in common with other threads' steps.
+  void use_own_rows(const Pass& pass, int64_t t, int64_t first, const Part& part,
+                    CellForwardArgs& args) const;
+  void use_own_rows(const Pass& pass, int64_t first, const Part& part,
+                    CellBackwardArgs& args) const;
 
   // ---- dropout in the loop (recurrence_dropout.cc) ----
   bool zones(const Pass& pass, int state) const {
@@ -347,6 +369,8 @@ class Recurrence {
   Matrix unprojected_gradient_;       // [B, H]: of it
   Matrix hidden_gradient_;            // [S, P]: of what it was projected to
   NormBuffers norm_;
+  // h of two steps, the other states, and the gradients of all.
+  SpacedRows own_hidden_[2], own_memory_[kMaxStates], own_gradient_[kMaxStates];
   float* tn_scratch_ = nullptr;
   float* bias_sums_ = nullptr;
   float* cell_vector_sums_ = nullptr;   // [Hp]

@@ -170,6 +170,10 @@ struct CellForwardArgs {
   float cell_clip;       // of cells that clip; infinity: not at all
   const CellTape* tape;  // of a cell that is not compiled in, else null
   const float* params;   // its learned vectors: [param][Hp]
+  // Not null: the states after the step go here, too, rows of next_ld floats, past the caches; so
+  // do the activated gates. `next` are rows that no other thread comes near. Of states that only
+  // the next step reads it is null. Where Kernels::streams_steps.
+  float* sequence[kMaxStates];
 };
 
 // The maths of one time step alone, of cells of one phase: `step` without a product. The complete
@@ -329,6 +333,9 @@ struct Kernels {
   int64_t gemm_tn_width;    // columns in a panel of a product by the transpose
   int64_t gemm_tn_rows;     // rows in its tile
   int64_t gemm_tn_scratch;  // floats
+  // Whether a panel's vector is a cache line, which can go past the caches whole, and cells of one
+  // phase that are compiled in know CellForwardArgs::sequence.
+  bool streams_steps;
   void (*pack)(const PackArgs&) noexcept;
   void (*gemm)(const GemmArgs&) noexcept;
   void (*gemm_tn)(const GemmTnArgs&) noexcept;
@@ -344,6 +351,7 @@ struct Kernels {
   // The same with dropout of the candidate; null for cells without one. Cells may share them.
   void (*const* cell_forward_dropped)(const CellForwardArgs&) noexcept;
   void (*const* cell_backward_dropped)(const CellBackwardArgs&) noexcept;
+  void (*stream_fence)() noexcept;  // before others read what went past the caches
   void (*activation)(const ActivationArgs&) noexcept;
   void (*activation_grad)(const ActivationGradArgs&) noexcept;
   void (*combine)(const CombineArgs&) noexcept;

@@ -94,20 +94,22 @@ OSTINATO_INLINE const float* vectors_of(const float* vectors, int64_t panel) {
 // Fetches what the cell reads and writes of one row and panel, but for the h before, which the
 // product reads, and the gates, which the tile reads before its product: those of the same place in
 // the next tile. A step that projects its own inputs uses no gates but those it stores for
-// training.
+// training. What goes past the caches is not fetched, and rows of the thread's own are there.
 template <class Cell>
 OSTINATO_INLINE void fetch_forward(const CellForwardArgs& args, int64_t row, int64_t panel,
                                    int64_t next_row, int64_t next_panel) {
   constexpr int64_t kSlots = Cell::kInfo.gates * kV;
-  const bool uses_gates = args.inputs == nullptr || args.training;
+  const bool streams = kStreamsSteps && args.sequence[0] != nullptr;
+  const bool uses_gates = args.inputs == nullptr || (args.training && !streams);
   for (int g = 0; uses_gates && g < Cell::kInfo.gates; ++g) {
     prefetch_l2(args.gates + next_row * args.gates_ld + next_panel * kSlots + g * kV);
   }
-  if (args.recurrent_gates != nullptr) {
+  if (args.recurrent_gates != nullptr && !streams) {
     for (int g = 0; g < Cell::kInfo.gates; ++g) {
       prefetch_l2(args.recurrent_gates + row * args.gates_ld + panel * kSlots + g * kV);
     }
   }
+  if (streams) return;
   for (int s = 0; s < Cell::kInfo.states; ++s) {
     prefetch_l2(args.next[s] + row * args.next_ld + panel * kV);
     if (s > 0) prefetch_l2(args.previous[s] + row * args.previous_ld + panel * kV);
@@ -133,6 +135,8 @@ OSTINATO_INLINE ForwardLanes forward_lanes(const CellForwardArgs& args, int64_t 
   for (int s = 0; s < Cell::kInfo.states; ++s) {
     lanes.previous[s] = args.previous[s] + row * args.previous_ld + unit;
     lanes.next[s] = args.next[s] + row * args.next_ld + unit;
+    lanes.sequence[s] =
+        args.sequence[s] == nullptr ? nullptr : args.sequence[s] + row * args.next_ld + unit;
   }
   if constexpr (Cell::kInfo.vectors > 0) {
     lanes.vectors = vectors_of<Cell>(args.vectors, panel);

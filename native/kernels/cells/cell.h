@@ -24,8 +24,9 @@ struct ForwardLanes {
   const float* candidate;  // factors of the candidate; only of cells with dropout of it
   const float* previous[kMaxStates];
   float* next[kMaxStates];
-  const float* vectors;  // vector v of the cell at `vectors + v * V`; set where it may have any
-  float cell_clip;       // set where the cell clips
+  float* sequence[kMaxStates];  // as in CellForwardArgs
+  const float* vectors;         // vector v at `vectors + v * V`; set where the cell may have any
+  float cell_clip;              // set where the cell clips
 };
 
 struct BackwardLanes {
@@ -52,6 +53,22 @@ template <class Cell>
 inline constexpr bool kDropsCandidate = requires {
   Cell::kDropsCandidate;
 };
+
+constexpr bool kStreamsSteps = Vf::kWidth * sizeof(float) == 64;
+
+// Stores a state after the step.
+OSTINATO_INLINE void put_state(const ForwardLanes& x, int state, Vf value) {
+  store(x.next[state], value);
+  if (kStreamsSteps && x.sequence[state] != nullptr) stream(x.sequence[state], value);
+}
+// Stores, in training, what the backward pass needs of a gate.
+OSTINATO_INLINE void put_gate(const ForwardLanes& x, float* gate, Vf value) {
+  if (kStreamsSteps && x.sequence[0] != nullptr) {
+    stream(gate, value);
+  } else {
+    store(gate, value);
+  }
+}
 
 // x (1 - x): the derivative of a sigmoid from its value.
 OSTINATO_INLINE Vf sigmoid_slope(Vf y) { return fnma(y, y, y); }

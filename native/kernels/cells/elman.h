@@ -22,7 +22,7 @@ struct Elman {
   template <int kPhase>
   static OSTINATO_INLINE void forward(const ForwardLanes& x, const Vf* sum) {
     // max(0, x) with x second lets a NaN through.
-    store(x.next[0], kRelu ? max(zero(), sum[0]) : tanh(sum[0]));
+    put_state(x, 0, kRelu ? max(zero(), sum[0]) : tanh(sum[0]));
   }
 
   // The derivative follows from the output h, so nothing is saved.

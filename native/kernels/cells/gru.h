@@ -26,12 +26,12 @@ struct Gru {
     const Vf z = sigmoid(sum[1]);
     const Vf q = sum[2];
     const Vf n = tanh(fma(r, q, load(x.gates + 2 * Vf::kWidth)));
-    store(x.next[0], fma(z, load(x.previous[0]) - n, n));
+    put_state(x, 0, fma(z, load(x.previous[0]) - n, n));
     if (!x.training) return;
-    store(x.gates, r);
-    store(x.gates + Vf::kWidth, z);
-    store(x.gates + 2 * Vf::kWidth, n);
-    store(x.recurrent_gates + 2 * Vf::kWidth, q);
+    put_gate(x, x.gates, r);
+    put_gate(x, x.gates + Vf::kWidth, z);
+    put_gate(x, x.gates + 2 * Vf::kWidth, n);
+    put_gate(x, x.recurrent_gates + 2 * Vf::kWidth, q);
   }
 
   template <int kPhase>

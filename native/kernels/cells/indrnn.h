@@ -27,7 +27,7 @@ struct IndRnn {
   static OSTINATO_INLINE void forward(const ForwardLanes& x, const Vf* sum) {
     const Vf a = fma(load(x.vectors), load(x.previous[0]), sum[0]);
     // max(0, a) with a second lets a NaN through.
-    store(x.next[0], kRelu ? max(zero(), a) : tanh(a));
+    put_state(x, 0, kRelu ? max(zero(), a) : tanh(a));
   }
 
   // The derivative follows from the output h, so nothing is saved.

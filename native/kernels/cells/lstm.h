@@ -27,13 +27,13 @@ struct Lstm {
     const Vf g = tanh(sum[2]);
     const Vf o = sigmoid(sum[3]);
     const Vf c = fma(f, load(x.previous[1]), i * g);
-    store(x.next[1], c);
-    store(x.next[0], o * tanh(c));
+    put_state(x, 1, c);
+    put_state(x, 0, o * tanh(c));
     if (!x.training) return;
-    store(x.gates, i);
-    store(x.gates + Vf::kWidth, f);
-    store(x.gates + 2 * Vf::kWidth, g);
-    store(x.gates + 3 * Vf::kWidth, o);
+    put_gate(x, x.gates, i);
+    put_gate(x, x.gates + Vf::kWidth, f);
+    put_gate(x, x.gates + 2 * Vf::kWidth, g);
+    put_gate(x, x.gates + 3 * Vf::kWidth, o);
   }
 
   template <int kPhase>

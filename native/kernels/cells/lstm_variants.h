@@ -70,18 +70,18 @@ struct LstmMaths {
       if (peeps) a_i = fma(peephole(x.vectors, 0), before, a_i);
       const Vf i = sigmoid(a_i);
       c = fma(f, before, i * added);
-      if (x.training) store(x.gates, i);
+      if (x.training) put_gate(x, x.gates, i);
     }
     c = min(set1(x.cell_clip), max(set1(-x.cell_clip), c));  // lets a NaN through
     Vf a_o = sum[kOutput];
     if (peeps) a_o = fma(peephole(x.vectors, kOutputPeephole), c, a_o);
     const Vf o = sigmoid(a_o);
-    store(x.next[1], c);
-    store(x.next[0], o * tanh(c));
+    put_state(x, 1, c);
+    put_state(x, 0, o * tanh(c));
     if (!x.training) return;
-    store(x.gates + kForget * Vf::kWidth, f);
-    store(x.gates + kCandidate * Vf::kWidth, g);
-    store(x.gates + kOutput * Vf::kWidth, o);
+    put_gate(x, x.gates + kForget * Vf::kWidth, f);
+    put_gate(x, x.gates + kCandidate * Vf::kWidth, g);
+    put_gate(x, x.gates + kOutput * Vf::kWidth, o);
   }
 
   template <int kPhase>
