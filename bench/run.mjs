@@ -70,7 +70,8 @@ async function probeOrFail(probe, threads, isa) {
 /** Tables of all that was measured. */
 async function printResult(result, before, compareName) {
   const { resultTable, formatTable } = await import('./lib/table.mjs');
-  const { compareTable, derivedTable, summaryTable } = await import('./lib/summary.mjs');
+  const { compareTable, derivedTable, describeDistance, summaryTable } =
+    await import('./lib/summary.mjs');
   const { extraTables } = await import('./extras/index.mjs');
   const { cases } = result;
   const peerNames = [...new Set(cases.flatMap(({ peers }) => Object.keys(peers)))];
@@ -79,6 +80,8 @@ async function printResult(result, before, compareName) {
     console.log(`\n${summaryTable(cases)}`);
     const derived = derivedTable(cases);
     if (derived !== '') console.log(`\n${derived}`);
+    const distance = describeDistance(cases);
+    if (distance) console.log(`\n${distance}`);
   }
   for (const { title, rows } of extraTables(result.extras)) {
     console.log(`\n${title}\n${formatTable(rows).join('\n')}`);

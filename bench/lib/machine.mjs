@@ -29,6 +29,20 @@ export async function probe(threads, isa) {
   return JSON.parse(stdout);
 }
 
+/**
+ * Nanoseconds that a cache line takes from one processor to another now: some 30 on one core complex,
+ * 180 between two, where two threads that share memory are slower. Null when it can't be measured.
+ */
+export async function handover() {
+  if (os.cpus().length < 2) return null;
+  try {
+    const { stdout } = await promisify(execFile)(PROBE, ['handover'], { timeout: 5000 });
+    return JSON.parse(stdout).handoverNs;
+  } catch {
+    return null;
+  }
+}
+
 /** The larger of each pair of peaks: a limit is what the machine can do when nobody disturbs it. */
 export function bestOf(first, second) {
   const peaks = first.peaks.map((peak, i) => {

@@ -1,4 +1,5 @@
 // Cases and extras one after the other, told as they end.
+import { handover } from './machine.mjs';
 import { CheckFailed, measureCase } from './measure.mjs';
 import { HURRY, planFor } from './plan.mjs';
 import { caseLine } from './table.mjs';
@@ -25,6 +26,7 @@ export async function runCases(pool, cases, context, broken) {
     }
     try {
       const record = await measureCase(pool, it, { ...context, plan: planFor(it, plan) });
+      if (it.threads > 1) record.handover_ns = await handover();
       records.push(record);
       console.log(caseLine(record, idWidth));
       broken.push(...Object.entries(record.checks).map((check) => `${it.id}: ${check.join(': ')}`));

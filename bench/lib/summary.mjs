@@ -51,6 +51,20 @@ export function summaryTable(cases) {
   return formatTable([header, ...rows]).join('\n');
 }
 
+// Nanoseconds of a handover from which processors are not on one core complex.
+const APART_NS = 100;
+
+/** How many cases on several threads were measured with their processors apart, or null. */
+export function describeDistance(cases) {
+  const measured = cases.filter(({ handover_ns: ns }) => typeof ns === 'number');
+  if (measured.length === 0) return null;
+  const apart = measured.filter(({ handover_ns: ns }) => ns > APART_NS);
+  return (
+    `${apart.length} of ${measured.length} cases on several threads ended with processors apart ` +
+    `(a cache line takes over ${APART_NS} ns from one to the other)`
+  );
+}
+
 /**
  * What follows from several numbers of a result, as { what, id, value, text }:
  *

@@ -2,6 +2,10 @@
 // of reading from each level of memory and from working sets of many sizes, on one thread and on `threads`.
 //
 //   machine_probe [threads] [milliseconds of a measurement]
+//
+// Or how long a cache line takes from one thread to another, { "handoverNs" }:
+//
+//   machine_probe handover
 #include <unistd.h>
 
 #include <algorithm>
@@ -177,9 +181,39 @@ json probe(int threads, double ms) {
   return result;
 }
 
+// Nanoseconds from a store by one thread until another sees it. Virtual processors are now on one
+// core complex and now on two, which is the larger part of the noise of two threads.
+double handover_ns() {
+  constexpr int kRounds = 20000;
+  alignas(64) std::atomic<int> ball{0};
+  std::atomic<bool> ready{false};
+  std::thread other([&] {
+    ready = true;
+    for (int i = 0; i < kRounds; ++i) {
+      while (ball.load(std::memory_order_acquire) != 2 * i + 1) {
+      }
+      ball.store(2 * i + 2, std::memory_order_release);
+    }
+  });
+  while (!ready) std::this_thread::yield();
+  const auto begin = Clock::now();
+  for (int i = 0; i < kRounds; ++i) {
+    ball.store(2 * i + 1, std::memory_order_release);
+    while (ball.load(std::memory_order_acquire) != 2 * i + 2) {
+    }
+  }
+  const double ns = std::chrono::duration<double, std::nano>(Clock::now() - begin).count();
+  other.join();
+  return ns / (2 * kRounds);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (argc > 1 && std::string(argv[1]) == "handover") {
+    std::cout << json{{"handoverNs", handover_ns()}}.dump() << std::endl;
+    return 0;
+  }
   const int threads = argc > 1 ? std::max(1, std::atoi(argv[1])) : 1;
   const double ms = argc > 2 ? std::atof(argv[2]) : 50;
   json out = {{"isa", active_loops().name}, {"peaks", json::array()}};
