@@ -147,6 +147,7 @@
       "native/test/time_axes_test.cc",
       "native/test/trainer_test.cc",
       "native/test/weight_drop_test.cc",
+      "native/test/weight_gradients_test.cc",
       "native/test/weight_rules_test.cc",
       "native/test/workspace_test.cc"
     ],

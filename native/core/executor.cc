@@ -14,13 +14,15 @@ namespace {
 
 constexpr size_t kNoBlock = SIZE_MAX;
 
-// Embeddings clear what they wrote themselves: their gradients are large and mostly zero, unless a
-// penalty is added to them.
+// All but those that are written whole. Embeddings clear what they wrote themselves: their
+// gradients are large and mostly zero, unless a penalty is added to them.
 void clear_gradients(const ParamTable& params, int threads) {
+  params.begin_gradients();
   parallel_for(
       threads_for(params.size(), threads), params.size(), kPad, [&](int64_t begin, int64_t end) {
         for_each_part(params.entries(), begin, end,
                       [&](const ParamEntry& entry, int64_t from, int64_t to) {
+                        if (entry.written_whole) return;
                         if (entry.role == ParamRole::kEmbedding && !entry.rules.regularizes())
                           return;
                         std::fill(params.gradients() + from, params.gradients() + to, 0.0f);
@@ -278,6 +280,7 @@ void Executor::backward(std::span<const Matrix> dy) {
     node.run->backward_to(pass_, params, node.inputs, *dy, node.dx);
     add_scratch(node, to);
   }
+  params.clear_unclaimed();
   // Where the caller brought memory of its own, the workspace's takes its place again.
   for (const size_t value : network_->outputs()) {
     gradients_[value].data = block_data_[block_of_[value]];

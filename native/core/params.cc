@@ -1,6 +1,6 @@
 #include "core/params.h"
 
-#include <utility>
+#include <algorithm>
 
 #include "kernels/kernels.h"
 
@@ -28,6 +28,18 @@ void ParamTable::set_rules(int index, const WeightRules& rules) {
 void ParamTable::realise() {
   values_.reserve(size_);
   gradients_.reserve(size_);
+  unclaimed_.assign(entries_.size(), false);
+}
+
+void ParamTable::begin_gradients() const {
+  for (size_t i = 0; i < entries_.size(); ++i) unclaimed_[i] = entries_[i].written_whole;
+}
+
+void ParamTable::clear_unclaimed() const {
+  for (size_t i = 0; i < entries_.size(); ++i) {
+    const int index = static_cast<int>(i);
+    if (claim_gradient(index)) std::fill_n(gradient(index), entries_[i].size, 0.0f);
+  }
 }
 
 int64_t ParamTable::count() const {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/arena.h"
@@ -31,6 +32,7 @@ struct ParamEntry {
   int64_t offset = 0, size = 0;
   ParamRole role = ParamRole::kKernel;
   WeightRules rules;
+  bool written_whole = false;  // see ParamTable::claim_gradient
   bool trained() const { return role != ParamRole::kStatistic; }
   bool decays() const {
     return role != ParamRole::kBias && role != ParamRole::kNorm && role != ParamRole::kStatistic;
@@ -42,6 +44,8 @@ class ParamTable {
   // Adds an entry (its offset on a cache line) and returns its index. Only before `realise`.
   int add(std::string name, std::vector<int64_t> shape, ParamRole role);
   void set_rules(int index, const WeightRules& rules);
+  // For a gradient that a layer writes whole before it adds to it.
+  void set_written_whole(int index) { entries_[index].written_whole = true; }
   void realise();  // allocates values and gradients, zeroed
 
   const std::vector<ParamEntry>& entries() const { return entries_; }
@@ -55,6 +59,13 @@ class ParamTable {
   float* values() const { return values_.data(); }
   float* gradients() const { return gradients_.data(); }
 
+  // A backward pass clears the gradients first, but for those that are written whole: these are
+  // then unclaimed. `claim_gradient` tells a layer, once a pass, that nothing is in such a gradient
+  // and that it is to write it whole; where no layer did, `clear_unclaimed` does at the end.
+  void begin_gradients() const;
+  bool claim_gradient(int index) const { return std::exchange(unclaimed_[index], false); }
+  void clear_unclaimed() const;
+
   // Bumped by whoever changes the values; packed copies compare it with the version they were made
   // of.
   uint64_t version() const { return version_; }
@@ -66,6 +77,7 @@ class ParamTable {
   bool regularized_ = false, constrained_ = false;
   uint64_t version_ = 1;
   AlignedBuffer values_, gradients_;
+  mutable std::vector<uint8_t> unclaimed_;  // by entry; belongs to the gradients
 };
 
 // Cuts the range [begin, end) of the flat layout, multiples of kPad, at the bounds of entries:

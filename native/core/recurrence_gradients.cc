@@ -42,7 +42,9 @@ void Recurrence::gather_previous(const Pass& pass) {
 TnProduct Recurrence::recurrent_product(const Pass& pass, const ParamTable& params) {
   const Geometry& geometry = *pass.geometry;
   const int64_t hidden = weights_.hidden();
-  TnProduct product{{}, params.gradient(weights_.weight_hh()), hidden};
+  TnProduct product{{sequence_[0].data, 0, hidden, padded(hidden)},
+                    params.gradient(weights_.weight_hh()),
+                    hidden};
   if (masked_) {
     product.b = rows_of(masked_, block_.first_row - segment_.first_row, block_.rows);
     return product;
@@ -89,6 +91,9 @@ void Recurrence::weight_gradients(const Pass& pass, const ParamTable& params, co
   const int32_t* map = weights_.gate_map().data();
   const int32_t* recurrent_map = two_phases ? weights_.phase_columns(0).data() : map;
   const TnProduct input{x, params.gradient(weights_.weight_ih()), weights_.inputs()};
+  // The first block of a pass writes gradients that nothing is in yet.
+  const bool adds = !params.claim_gradient(weights_.weight_ih());
+  if (!info(pass).elementwise) params.claim_gradient(weights_.weight_hh());
   // Biases that come after a normalisation have sums of their own.
   float* sums = weights_.use_bias() && !normalizes() ? bias_sums_ : nullptr;
   const auto clear_sums = [&] {
@@ -100,20 +105,20 @@ void Recurrence::weight_gradients(const Pass& pass, const ParamTable& params, co
   clear_sums();
   if (info(pass).vectors > 0) cell_vector_gradients(pass, params);
   if (info(pass).elementwise) {
-    multiply_tn(kernels, pass.threads, gates, {input}, map, true, sums, tn_scratch_);
+    multiply_tn(kernels, pass.threads, gates, {input}, map, adds, sums, tn_scratch_);
     add_sums(weights_.bias_ih());
     add_sums(weights_.bias_hh());
     return;
   }
   const TnProduct recurrent = recurrent_product(pass, params);
   if (!recurrent_gates_ && !two_phases) {
-    multiply_tn(kernels, pass.threads, gates, {input, recurrent}, map, true, sums, tn_scratch_);
+    multiply_tn(kernels, pass.threads, gates, {input, recurrent}, map, adds, sums, tn_scratch_);
     add_sums(weights_.bias_ih());
   } else {
-    multiply_tn(kernels, pass.threads, gates, {input}, map, true, sums, tn_scratch_);
+    multiply_tn(kernels, pass.threads, gates, {input}, map, adds, sums, tn_scratch_);
     add_sums(weights_.bias_ih());
     if (recurrent_gates_) clear_sums();
-    multiply_tn(kernels, pass.threads, recurrent_gates, {recurrent}, recurrent_map, true,
+    multiply_tn(kernels, pass.threads, recurrent_gates, {recurrent}, recurrent_map, adds,
                 recurrent_gates_ ? sums : nullptr, tn_scratch_);
   }
   add_sums(weights_.bias_hh());
@@ -133,7 +138,7 @@ void Recurrence::weight_gradients(const Pass& pass, const ParamTable& params, co
     multiply_tn(kernels, pass.threads, gates,
                 {{rows_of(operand_, block_.first_row - segment_.first_row, block_.rows),
                   recurrent.c, units}},
-                weights_.phase_columns(1).data(), true, nullptr, tn_scratch_);
+                weights_.phase_columns(1).data(), adds, nullptr, tn_scratch_);
   }
 }
 

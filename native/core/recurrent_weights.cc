@@ -65,6 +65,8 @@ void RecurrentWeights::declare(ParamTable& params, const CellInfo& info, const s
   std::vector<int64_t> recurrent{gates * units_, hidden()};
   if (info.elementwise) recurrent = {units_};
   weight_hh_ = params.add(prefix + "weight_hh" + suffix, recurrent, ParamRole::kRecurrent);
+  params.set_written_whole(weight_ih_);
+  if (!info.elementwise) params.set_written_whole(weight_hh_);
   if (info.elementwise) {
     cell_vectors_ = weight_hh_;
   } else if (info.vectors > 0) {

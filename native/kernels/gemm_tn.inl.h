@@ -79,7 +79,7 @@ OSTINATO_INLINE void gemm_tn_panel(const GemmTnArgs& args, const GemmTnProduct& 
             const int64_t row = args.c_map == nullptr ? first + r : args.c_map[first + r];
             rows[r] = row < 0 ? nullptr : product.c + row * product.c_ld + n;
             wanted = wanted || rows[r] != nullptr;
-            if (!accumulate || row < 0) continue;
+            if (row < 0) continue;
             for (int v = 0; v < NV; ++v) prefetch_l2(rows[r] + v * kV);
           }
           if (!wanted) return;
