@@ -334,6 +334,8 @@ void cell_backward(const CellBackwardArgs& args) noexcept {
   run.template operator()<0>();
 }
 
+inline void fence_steps() noexcept { stream_fence(); }
+
 inline void cell_vector_grad(const CellVectorGradArgs& args) noexcept {
   for (int64_t panel = args.panel_begin; panel < args.panel_end; ++panel) {
     const float* gate = args.gate + panel * args.gate_panel;
