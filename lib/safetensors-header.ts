@@ -174,14 +174,15 @@ function checkTiling(
  */
 export function parseHeader(json: Uint8Array, fileBytes: number, file: string): Header {
   const { __metadata__: given, ...entries } = parseJson(json, file);
-  const metadata: Record<string, string> = {};
-  if (given !== undefined) {
-    if (!isRecord(given)) throw formatError(file, '__metadata__ is not an object');
-    for (const [key, value] of Object.entries(given)) {
-      if (typeof value !== 'string') throw formatError(file, `metadata "${key}" is not a string`);
-      metadata[key] = value;
-    }
+  if (given !== undefined && !isRecord(given)) {
+    throw formatError(file, '__metadata__ is not an object');
   }
+  const pairs = Object.entries(given ?? {}).map(([key, value]) => {
+    if (typeof value !== 'string') throw formatError(file, `metadata "${key}" is not a string`);
+    return [key, value] as const;
+  });
+  // Not by assignment: "__proto__" is a name like any other.
+  const metadata = Object.fromEntries(pairs);
   const dataStart = LENGTH_BYTES + json.length;
   const tensors = Object.entries(entries).map(([name, entry]) =>
     readTensor(name, entry, dataStart, file),

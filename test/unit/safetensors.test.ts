@@ -175,7 +175,15 @@ describe('writing', () => {
             expect(Number(bytes.readBigUInt64LE(0)) % 8).toBe(0);
           },
         ),
-        { numRuns: 40 },
+        {
+          numRuns: 40,
+          examples: [
+            [
+              Object.fromEntries([['__proto__', { data: Float32Array.of(1, 2), shape: [2] }]]),
+              Object.fromEntries([['__proto__', 'a name like any other']]),
+            ],
+          ],
+        },
       );
     });
   });
