@@ -2,7 +2,10 @@
 // nothing of the pass before, and all calls of a layer in one pass.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
+#include <cmath>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -62,7 +65,9 @@ TEST_P(WeightGradients, HoldNothingOfThePassBefore) {
     // One step from a state of zeros: no gradient of recurrent weights.
     const Gradients one = run(1, {1, 1});
     EXPECT_GT(largest(one.input), 0);
-    if (has_matrix) EXPECT_EQ(largest(one.recurrent), 0);
+    if (has_matrix) {
+      EXPECT_EQ(largest(one.recurrent), 0);
+    }
     // No step at all.
     const Gradients none = run(3, {0, 0});
     EXPECT_EQ(largest(none.input), 0);
