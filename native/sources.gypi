@@ -125,6 +125,7 @@
       "native/test/own_rows_test.cc",
       "native/test/pooling1d_test.cc",
       "native/test/predictor_test.cc",
+      "native/test/projection_ahead_test.cc",
       "native/test/projection_test.cc",
       "native/test/recurrent_checkpoint_test.cc",
       "native/test/recurrent_dropout_test.cc",

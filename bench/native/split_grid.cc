@@ -1,6 +1,6 @@
 // Whether the core chooses well: for cells and shapes of a small grid, the time of every way to
-// split the time loop (one thread; two by rows; two by panels of units), taking turns, and whether
-// the one that the core chooses is among the two fastest. Prints a table, or with --json an object.
+// split the time loop (one thread; two by rows; two by panels of units; one thread for the steps and
+// one ahead of it with the projection of inputs), taking turns, and whether the one that the core chooses is among the two fastest. Prints a table, or with --json an object.
 //
 //   split_grid [--json] [--rounds N] [--phase training|inference] [--cell C]
 //
@@ -47,7 +47,7 @@ struct Settings {
 struct Option {
   const char* name;
   int threads;  // 0: the core chooses
-  bool by_rows;
+  bool by_rows, ahead;
   std::vector<double> times;
 };
 
@@ -120,17 +120,20 @@ double turn(Work& work, SplitTrial& trial) {
 
 json measure(const std::string& cell, int64_t batch, int64_t units, const Settings& settings) {
   Work work(cell, batch, units, settings.phase == "training");
-  std::vector<Option> options = {{"one", 1, true, {}}, {"panels", kThreads, false, {}}};
-  if (batch >= kThreads) options.push_back({"rows", kThreads, true, {}});
+  std::vector<Option> options = {{"one", 1, true, false, {}},
+                                 {"panels", kThreads, false, false, {}},
+                                 {"ahead", kThreads, false, true, {}}};
+  if (batch >= kThreads) options.push_back({"rows", kThreads, true, false, {}});
   SplitTrial choice;
   work.run(choice);
   const char* chosen = choice.chosen_threads <= 1 ? "one"
+                       : choice.chosen_ahead      ? "ahead"
                        : choice.chosen_by_rows    ? "rows"
                                                   : "panels";
   for (int round = 0; round < settings.rounds; ++round) {
     for (size_t i = 0; i < options.size(); ++i) {
       Option& option = options[(i + round) % options.size()];
-      SplitTrial trial{option.threads, option.by_rows};
+      SplitTrial trial{option.threads, option.by_rows, option.ahead};
       option.times.push_back(turn(work, trial));
     }
   }
@@ -158,9 +161,10 @@ json measure(const std::string& cell, int64_t batch, int64_t units, const Settin
 
 void print_row(const json& it) {
   const auto ms = [&](const char* name) { return it["ms"].value(name, 0.0); };
-  std::printf("%-17s B %3d  H %4d   one %9.4f  rows %9.4f  panels %9.4f   %-7s %d.  %.2fx%s\n",
+  std::printf("%-17s B %3d  H %4d   one %9.4f  rows %9.4f  panels %9.4f  ahead %9.4f   %-7s %d.  "
+              "%.2fx%s\n",
               it["cell"].get<std::string>().c_str(), it["B"].get<int>(), it["H"].get<int>(),
-              ms("one"), ms("rows"), ms("panels"), it["chosen"].get<std::string>().c_str(),
+              ms("one"), ms("rows"), ms("panels"), ms("ahead"), it["chosen"].get<std::string>().c_str(),
               it["place"].get<int>(), it["loss"].get<double>(),
               it["good"].get<bool>() ? "" : "   NOT AMONG THE TWO FASTEST");
   std::fflush(stdout);

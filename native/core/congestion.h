@@ -47,6 +47,12 @@ class Congestion {
     if (time > kWaking) pause(now);
   }
 
+  // A member that others only help had to wait for them this long.
+  void report_waiting(Clock::time_point now, Clock::duration time) {
+    if (!enabled_.load(std::memory_order_relaxed) || time <= kPatience) return;
+    if (gain(-time) < 0) pause(now);
+  }
+
   // Off: teams are always started and not looked at, for tests and measurements that want them.
   void set_enabled(bool enabled) { enabled_.store(enabled, std::memory_order_relaxed); }
 

@@ -26,8 +26,10 @@ namespace ostinato {
 struct SplitTrial {
   int threads = 0;  // forced when positive
   bool by_rows = true;
+  bool ahead = false;
   int chosen_threads = 0;  // set by a recurrence that chooses
   bool chosen_by_rows = true;
+  bool chosen_ahead = false;
 };
 
 // What holds for a whole forward or backward pass.

@@ -117,6 +117,29 @@ void parallel_team(int threads, const Fn& fn) {
   if (size > 1) congestion().report(end, size, end - start, shortest.get());
 }
 
+// As parallel_team, for a team whose first member has the work that the others only help it with,
+// so that shares differ: the team is judged by how long that member was held up.
+template <class Fn>
+void parallel_helped(int threads, const Fn& fn) {
+  using Clock = Congestion::Clock;
+  if (threads <= 1 || !team_is_welcome(threads, Clock::now())) {
+    const ScopedFlushDenormals flush;
+    fn(Member{});
+    return;
+  }
+  Clock::duration worked{};
+  const Clock::time_point start = Clock::now();
+  const int size = run_team(threads, [&](int index, int members) {
+    const ScopedFlushDenormals flush;
+    Clock::duration waited{};
+    const Clock::time_point begin = Clock::now();
+    fn(Member{index, members, &waited});
+    if (index == 0) worked = Clock::now() - begin - waited;
+  });
+  const Clock::time_point end = Clock::now();
+  if (size > 1) congestion().report_waiting(end, end - start - worked);
+}
+
 // Splits n items over a team by whole grains: fn(begin, end).
 template <class Fn>
 void parallel_for(int threads, int64_t n, int64_t grain, const Fn& fn) {
@@ -128,8 +151,25 @@ void parallel_for(int threads, int64_t n, int64_t grain, const Fn& fn) {
   });
 }
 
-// A barrier for the members of one team, used once a time step. It spins briefly, then yields:
-// on shared machines two virtual CPUs may sit on one core, where a pure spin starves the other.
+// Waits until done(). It spins briefly, then yields: on shared machines two virtual CPUs may sit on
+// one core, where a pure spin starves the other.
+template <class Done>
+void wait_until(const Member& member, const Done& done) {
+  constexpr int kSpins = 2000;
+  for (int spins = 0; spins < kSpins; ++spins) {
+    if (done()) return;
+#if defined(__x86_64__) || defined(_M_X64)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    asm volatile("yield");
+#endif
+  }
+  const Congestion::Clock::time_point start = Congestion::Clock::now();
+  while (!done()) std::this_thread::yield();
+  if (member.waited != nullptr) *member.waited += Congestion::Clock::now() - start;
+}
+
+// A barrier for the members of one team, used once a time step.
 class Barrier {
  public:
   void wait(const Member& member) {
@@ -159,28 +199,8 @@ class Barrier {
   }
 
  private:
-  static constexpr int kSpins = 2000;
   // Members up to which everybody reads everybody's number.
   static constexpr int kFlat = 8;
-
-  template <class Done>
-  static void wait_until(const Member& member, const Done& done) {
-    for (int spins = 0; spins < kSpins; ++spins) {
-      if (done()) return;
-      pause();
-    }
-    const Congestion::Clock::time_point start = Congestion::Clock::now();
-    while (!done()) std::this_thread::yield();
-    if (member.waited != nullptr) *member.waited += Congestion::Clock::now() - start;
-  }
-
-  static void pause() {
-#if defined(__x86_64__) || defined(_M_X64)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    asm volatile("yield");
-#endif
-  }
 
   struct Place {
     alignas(64) std::atomic<uint32_t> round{0};

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "core/work_ahead.h"
+
 namespace ostinato {
 
 namespace {
@@ -12,6 +14,9 @@ constexpr int64_t kStepwiseRows = 2;
 // speed.
 constexpr int64_t kBlockBytes = int64_t{1} << 20;
 constexpr int64_t kBlockRows = 512;
+// Rows that are projected ahead in one piece: several tiles of the product, since each piece reads
+// the weights again, yet few, since the first one is waited for.
+constexpr int64_t kRowsAhead = 12;
 // Before the phases of a cell: forward, where h is masked, since the product needs all units of a
 // row; backward, where the gradient of a projected h is made, for the same reason.
 constexpr int kMaskPhase = -1, kHiddenPhase = -1;
@@ -131,9 +136,9 @@ void Recurrence::for_blocks(const Pass& pass, bool backwards, const Body& body) 
 // body(t, phase, parts) for the block's steps in processing order, or in the opposite one, and for
 // the phases of each from `first_phase` to loop_phases().
 template <class Body>
-void Recurrence::run_loop(const Pass& pass, bool backwards, int first_phase, const Body& body) {
+void Recurrence::run_loop(const Pass& pass, const Split& split, bool backwards, int first_phase,
+                          const Body& body) {
   const int phases = loop_phases(pass, backwards);
-  const Split split = split_for(pass);
   Barrier barrier;
   parallel_team(split.threads, [&](const Member& member) {
     Parts parts = parts_of(pass, split, member);
@@ -150,6 +155,36 @@ void Recurrence::run_loop(const Pass& pass, bool backwards, int first_phase, con
       }
     }
     if (own) leave_own_rows(pass, backwards, parts.units);
+  });
+}
+
+// The same forward, all by one member, which the others are ahead of with the projection.
+template <class Body>
+void Recurrence::run_ahead(const Pass& pass, const Split& split, const Matrix& x, int first_phase,
+                           const Body& body) {
+  const int phases = loop_phases(pass, false);
+  const int64_t steps = block_.end - block_.begin;
+  const int64_t piece_steps =
+      std::max({int64_t{1}, (kRowsAhead + pass.geometry->batch() - 1) / pass.geometry->batch(),
+                (steps + WorkAhead::kMostPieces - 1) / WorkAhead::kMostPieces});
+  WorkAhead projections((steps + piece_steps - 1) / piece_steps);
+  const auto project = [&](int64_t piece) {
+    const int64_t first = piece * piece_steps, last = std::min(first + piece_steps, steps);
+    Segment part = block_;
+    part.begin = reverse_ ? block_.end - last : block_.begin + first;
+    part.end = reverse_ ? block_.end - first : block_.begin + last;
+    part.first_row = pass.geometry->offset(part.begin);
+    part.rows = pass.geometry->offset(part.end) - part.first_row;
+    project_inputs(pass, 1, x, part);
+  };
+  parallel_helped(split.threads, [&](const Member& member) {
+    if (member.index > 0) return projections.help(project);
+    const Parts parts = parts_of(pass, {}, {});
+    for (int64_t i = 0; i < steps; ++i) {
+      if (i % piece_steps == 0) projections.need(member, i / piece_steps, project);
+      const int64_t t = reverse_ ? block_.end - 1 - i : block_.begin + i;
+      for (int phase = first_phase; phase < phases; ++phase) body(t, phase, parts);
+    }
   });
 }
 
@@ -240,25 +275,33 @@ Matrix Recurrence::forward(const Pass& pass, const Matrix& x) {
   }
 }
 
-void Recurrence::project_inputs(const Pass& pass, const Matrix& x, const Segment& steps) const {
-  multiply(*pass.kernels, pass.threads, rows_of(x, steps.first_row, steps.rows),
+void Recurrence::project_inputs(const Pass& pass, int threads, const Matrix& x,
+                                const Segment& steps) const {
+  multiply(*pass.kernels, threads, rows_of(x, steps.first_row, steps.rows),
            weights_.input_forward(), normalizes() ? nullptr : weights_.input_bias(), false,
            gates_of(gates_, steps));
-  pass.check_cancel();
 }
 
 void Recurrence::forward_segment(const Pass& pass, const Matrix& x, bool keep_gates) {
-  const bool stepwise = projects_stepwise(pass), masks = dropout_.masks(pass);
+  const bool stepwise = projects_stepwise(pass);
+  const int first_phase = dropout_.masks(pass) ? kMaskPhase : 0;
+  const auto step = [&](int64_t t, int phase, const Parts& parts) {
+    if (phase == kMaskPhase) return mask_step(pass, t, parts.hidden);
+    if (normalizes()) return normalized_step(pass, t, phase, parts.units, keep_gates);
+    if (phase == info(pass).phases) return project_step(pass, t, parts.hidden);
+    forward_step(pass, t, phase, parts.units, keep_gates, stepwise ? &x : nullptr);
+  };
   for_blocks(pass, false, [&] {
-    if (!stepwise) project_inputs(pass, x, block_);
     draw_candidate_masks(pass, block_);
-    if (normalizes()) normalize_inputs(pass, keep_gates);
-    run_loop(pass, false, masks ? kMaskPhase : 0, [&](int64_t t, int phase, const Parts& parts) {
-      if (phase == kMaskPhase) return mask_step(pass, t, parts.hidden);
-      if (normalizes()) return normalized_step(pass, t, phase, parts.units, keep_gates);
-      if (phase == info(pass).phases) return project_step(pass, t, parts.hidden);
-      forward_step(pass, t, phase, parts.units, keep_gates, stepwise ? &x : nullptr);
-    });
+    const Split split = split_for(pass, !stepwise && !normalizes());
+    if (split.ahead) {
+      run_ahead(pass, split, x, first_phase, step);
+    } else {
+      if (!stepwise) project_inputs(pass, pass.threads, x, block_);
+      pass.check_cancel();
+      if (normalizes()) normalize_inputs(pass, keep_gates);
+      run_loop(pass, split, false, first_phase, step);
+    }
     pass.check_cancel();
   });
 }
@@ -336,7 +379,7 @@ void Recurrence::backward(const Pass& pass, const ParamTable& params, const Matr
       weights_.recurrent_in_place(*pass.geometry) ? params.value(weights_.weight_hh()) : nullptr;
   for (;;) {
     for_blocks(pass, true, [&] {
-      run_loop(pass, true, weights_.projects() ? kHiddenPhase : 0,
+      run_loop(pass, split_for(pass, false), true, weights_.projects() ? kHiddenPhase : 0,
                [&](int64_t t, int phase, const Parts& parts) {
                  if (phase == kHiddenPhase) return hidden_backward_step(pass, t, parts.hidden);
                  if (normalizes()) return normalized_backward_step(pass, t, phase, parts.units);

@@ -55,10 +55,12 @@ class Recurrence {
 
  private:
   // Who computes what: whole rows through all steps without a barrier, or panels of units with a
-  // barrier a step and phase.
+  // barrier a step and phase; or one thread walks the steps while the others project the inputs of
+  // coming ones.
   struct Split {
     int threads = 1;
     bool by_rows = true;
+    bool ahead = false;
   };
   // A part of one step's rows and panels.
   struct Part {
@@ -79,8 +81,10 @@ class Recurrence {
     return info(pass).gates * units * (info(pass).elementwise ? 1 : hidden) +
            (weights_.projects() ? units * hidden : 0);
   }
-  Split choose_split(const Pass& pass) const;
-  Split split_for(const Pass& pass) const;  // the choice, or what the pass's trial asks for
+  // `projects`: inputs are still to be projected, which may go on beside the steps.
+  Split choose_split(const Pass& pass, bool projects) const;
+  // The choice, or what the pass's trial asks for.
+  Split split_for(const Pass& pass, bool projects) const;
   // Panels of a row that one thread takes together: those of a panel of the projection's products.
   int64_t panels_together(const Pass& pass) const {
     return weights_.projects() ? pass.kernels->gemm_width / pass.kernels->width : 1;
@@ -155,14 +159,18 @@ class Recurrence {
   template <class Body>
   void for_blocks(const Pass& pass, bool backwards, const Body& body);
   template <class Body>
-  void run_loop(const Pass& pass, bool backwards, int first_phase, const Body& body);
+  void run_loop(const Pass& pass, const Split& split, bool backwards, int first_phase,
+                const Body& body);
+  template <class Body>
+  void run_ahead(const Pass& pass, const Split& split, const Matrix& x, int first_phase,
+                 const Body& body);
   // Phases of a step, from 0 on: those of the cell, then forward that of a projection; or the two
   // of a normalised cell.
   int loop_phases(const Pass& pass, bool backwards) const {
     if (normalizes()) return 2;
     return info(pass).phases + (weights_.projects() && !backwards ? 1 : 0);
   }
-  void project_inputs(const Pass& pass, const Matrix& x, const Segment& steps) const;
+  void project_inputs(const Pass& pass, int threads, const Matrix& x, const Segment& steps) const;
   void forward_segment(const Pass& pass, const Matrix& x, bool keep_gates);
   // Whether each step projects its own inputs.
   bool projects_stepwise(const Pass& pass) const;

@@ -121,7 +121,8 @@ void Recurrence::recompute_gates(const Pass& pass, const Matrix& x) const {
       }
     }
   };
-  project_inputs(pass, x, segment_);
+  project_inputs(pass, pass.threads, x, segment_);
+  pass.check_cancel();
   draw_candidate_masks(pass, segment_);
   const int64_t work = segment_.rows * row_work(pass);
   parallel_for(threads_for(work, pass.threads), segment_.end - segment_.begin, steps_per_call,

@@ -1,4 +1,5 @@
-// How threads share out the time loop: by rows, which need no barrier, or by panels of units.
+// How threads share out the time loop: by rows, which need no barrier, by panels of units, or one
+// thread walks the steps, with the projection done ahead of it.
 #include <algorithm>
 
 #include "core/recurrence.h"
@@ -7,37 +8,63 @@ namespace ostinato {
 
 namespace {
 
-// Multiply-adds of one step that a thread must have for a barrier a step to pay.
-constexpr int64_t kStepWorkPerThread = 8'000;
-// Rows that each thread needs for a split by rows, when the recurrent weights stay in its own
-// second-level cache and when they do not.
+// Multiply-adds that a thread does in the time that a barrier a step takes, with the transfer of
+// the other threads' states: between those of near processors and of processors far apart.
+constexpr int64_t kBarrierWork = 20'000;
+// Rows that take as long as one alone, which waits for the weights.
+constexpr int64_t kRowsAtOnce = 2;
+// Rows from which each thread takes its own without a comparison: while the recurrent weights stay
+// in its second-level cache, and when they do not.
 constexpr int64_t kRowsPerThread = 4, kRowsPerThreadLarge = 128;
 constexpr int64_t kResidentFloats = 256 * 1024;
+// Weights that leave room in that cache for fewer rows, or for one thread to read them all alone.
+constexpr int64_t kSmallFloats = kResidentFloats / 4, kAloneFloats = kResidentFloats / 2;
 
 }  // namespace
 
-Recurrence::Split Recurrence::choose_split(const Pass& pass) const {
+Recurrence::Split Recurrence::choose_split(const Pass& pass, bool projects) const {
   const int64_t batch = pass.geometry->batch();
   const int64_t weights = row_work(pass);
+  const int64_t inputs = projects ? info(pass).gates * weights_.units() * weights_.inputs() : 0;
   const int threads = threads_for(block_.rows * weights, pass.threads);
-  if (threads <= 1) return {};
+  const int threads_in_all = threads_for(block_.rows * (weights + inputs), pass.threads);
   const int64_t needed = weights <= kResidentFloats ? kRowsPerThread : kRowsPerThreadLarge;
-  if (batch >= needed * threads) return {threads, true};
-  const int64_t by_step = batch * weights / kStepWorkPerThread;
+  if (threads > 1 && batch >= needed * threads) return {threads, true};
+
+  // The multiply-adds of a step that are done one after the other, the projection's among them.
+  const int64_t walk = std::max(batch, kRowsAtOnce) * weights;
+  const int64_t projection = batch * inputs;
+  Split best;
+  int64_t least = walk + projection / threads_in_all;
+  const auto consider = [&](const Split& split, int64_t work) {
+    if (split.threads < 2 || work >= least) return;
+    least = work;
+    best = split;
+  };
+  if (batch >= kRowsAtOnce * threads && weights <= kSmallFloats) {
+    consider({threads, true}, (batch + threads - 1) / threads * weights + projection / threads);
+  }
+  if (inputs > 0 && weights <= kAloneFloats) {
+    consider({threads_in_all, false, true}, std::max(walk, (walk + projection) / threads_in_all));
+  }
   const int64_t together = panels_together(pass);
   const int64_t panels = (padded(weights_.units()) / pass.kernels->width + together - 1) / together;
-  const int64_t by_panels = std::min<int64_t>({threads, by_step, panels});
-  if (by_panels > 1) return {static_cast<int>(by_panels), false};
-  return {};
+  const int by_panels = static_cast<int>(std::min<int64_t>(threads, panels));
+  consider({by_panels, false}, walk / by_panels + kBarrierWork + projection / threads_in_all);
+  return best;
 }
 
-Recurrence::Split Recurrence::split_for(const Pass& pass) const {
+Recurrence::Split Recurrence::split_for(const Pass& pass, bool projects) const {
   SplitTrial* const trial = pass.split_trial;
-  if (trial != nullptr && trial->threads > 0) return {trial->threads, trial->by_rows};
-  const Split split = choose_split(pass);
+  // Nothing is projected beside the steps of a backward pass: it chooses.
+  if (trial != nullptr && trial->threads > 0 && (projects || !trial->ahead)) {
+    return {trial->threads, trial->by_rows, trial->ahead};
+  }
+  const Split split = choose_split(pass, projects);
   if (trial != nullptr) {
     trial->chosen_threads = split.threads;
     trial->chosen_by_rows = split.by_rows;
+    if (split.ahead) trial->chosen_ahead = true;
   }
   return split;
 }

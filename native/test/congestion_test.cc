@@ -50,6 +50,13 @@ TEST_F(CongestionTest, ALongDelayMeansOneThreadForAWhile) {
   EXPECT_FALSE(congestion_.active(now_ + Congestion::kFirstPause));
 }
 
+TEST_F(CongestionTest, AMemberThatOthersHelpMayWaitForThemForShort) {
+  for (int i = 0; i < 100; ++i) congestion_.report_waiting(now_, Congestion::kPatience);
+  EXPECT_FALSE(congestion_.active(now_));
+  congestion_.report_waiting(now_, milliseconds(4));
+  EXPECT_TRUE(congestion_.active(now_));
+}
+
 TEST_F(CongestionTest, ADelayIsPaidForByWhatWasGained) {
   for (int i = 0; i < 20; ++i) report(milliseconds(1), milliseconds(1));  // gain 20 ms; 10 count
   report_delay();

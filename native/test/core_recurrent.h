@@ -109,6 +109,7 @@ class CoreRun {
     }
     RunOptions options;
     options.threads = threads_;
+    options.split_trial = split_trial;
     options.gradients = with_gradients;
     options.input_gradient = with_gradients;
     options.training = training;
@@ -122,6 +123,7 @@ class CoreRun {
 
   bool training = false;  // of the passes to come
   uint64_t step = 0;
+  SplitTrial* split_trial = nullptr;
   reference::Vector y, dx;
   reference::NamedVectors final_states, initial_gradients, gradients;
 
