@@ -47,12 +47,6 @@ class Congestion {
     if (time > kWaking) pause(now);
   }
 
-  // A member that others only help had to wait for them this long.
-  void report_waiting(Clock::time_point now, Clock::duration time) {
-    if (!enabled_.load(std::memory_order_relaxed) || time <= kPatience) return;
-    if (gain(-time) < 0) pause(now);
-  }
-
   // Off: teams are always started and not looked at, for tests and measurements that want them.
   void set_enabled(bool enabled) { enabled_.store(enabled, std::memory_order_relaxed); }
 
@@ -61,11 +55,28 @@ class Congestion {
   void report(Clock::time_point now, int members, Clock::duration time, Clock::duration shortest) {
     if (!enabled_.load(std::memory_order_relaxed)) return;
     const Clock::duration alone = members * shortest;
+    if (!judge_delay(now, time, alone)) judge_window(now, time, alone);
+  }
+
+  // The same of a region of one member whom others only help, so that it may gain little: that one
+  // would have needed `alone` without them.
+  void report_helped(Clock::time_point now, Clock::duration time, Clock::duration alone) {
+    if (!enabled_.load(std::memory_order_relaxed)) return;
+    if (!judge_delay(now, time, alone)) judge_window(now, time, std::max(alone, 2 * time));
+  }
+
+ private:
+  // Counts what a region has gained or lost; whether it was held up, after which there may be a
+  // pause.
+  bool judge_delay(Clock::time_point now, Clock::duration time, Clock::duration alone) {
     const int64_t gained = gain(alone - time);
-    if (time > alone + kPatience) {
-      if (gained < 0) pause(now);
-      return;
-    }
+    if (time <= alone + kPatience) return false;
+    if (gained < 0) pause(now);
+    return true;
+  }
+
+  // Pauses when the regions of a window have gained too little together.
+  void judge_window(Clock::time_point now, Clock::duration time, Clock::duration alone) {
     const int64_t times = time_.fetch_add(time.count(), std::memory_order_relaxed) + time.count();
     const int64_t alones =
         alone_.fetch_add(alone.count(), std::memory_order_relaxed) + alone.count();
@@ -78,7 +89,6 @@ class Congestion {
     }
   }
 
- private:
   // Adds to what teams have gained and returns that. Of reports at once, one may be lost.
   int64_t gain(Clock::duration time) {
     const int64_t gained = std::min<int64_t>(gained_.load(std::memory_order_relaxed) + time.count(),

@@ -117,29 +117,6 @@ void parallel_team(int threads, const Fn& fn) {
   if (size > 1) congestion().report(end, size, end - start, shortest.get());
 }
 
-// As parallel_team, for a team whose first member has the work that the others only help it with,
-// so that shares differ: the team is judged by how long that member was held up.
-template <class Fn>
-void parallel_helped(int threads, const Fn& fn) {
-  using Clock = Congestion::Clock;
-  if (threads <= 1 || !team_is_welcome(threads, Clock::now())) {
-    const ScopedFlushDenormals flush;
-    fn(Member{});
-    return;
-  }
-  Clock::duration worked{};
-  const Clock::time_point start = Clock::now();
-  const int size = run_team(threads, [&](int index, int members) {
-    const ScopedFlushDenormals flush;
-    Clock::duration waited{};
-    const Clock::time_point begin = Clock::now();
-    fn(Member{index, members, &waited});
-    if (index == 0) worked = Clock::now() - begin - waited;
-  });
-  const Clock::time_point end = Clock::now();
-  if (size > 1) congestion().report_waiting(end, end - start - worked);
-}
-
 // Splits n items over a team by whole grains: fn(begin, end).
 template <class Fn>
 void parallel_for(int threads, int64_t n, int64_t grain, const Fn& fn) {

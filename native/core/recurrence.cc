@@ -177,11 +177,10 @@ void Recurrence::run_ahead(const Pass& pass, const Split& split, const Matrix& x
     part.rows = pass.geometry->offset(part.end) - part.first_row;
     project_inputs(pass, 1, x, part);
   };
-  parallel_helped(split.threads, [&](const Member& member) {
-    if (member.index > 0) return projections.help(project);
+  projections.run(split.threads, project, [&](const auto& need) {
     const Parts parts = parts_of(pass, {}, {});
     for (int64_t i = 0; i < steps; ++i) {
-      if (i % piece_steps == 0) projections.need(member, i / piece_steps, project);
+      if (i % piece_steps == 0) need(i / piece_steps);
       const int64_t t = reverse_ ? block_.end - 1 - i : block_.begin + i;
       for (int phase = first_phase; phase < phases; ++phase) body(t, phase, parts);
     }

@@ -1,10 +1,11 @@
-// Pieces of work that one member of a team needs one after the other, done ahead of it by whoever
-// of the team is free.
+// Pieces of work that the first member of a team needs one after the other, done ahead of it by
+// whoever of the team is free.
 #pragma once
 
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <limits>
 
 #include "core/parallel.h"
 
@@ -17,20 +18,30 @@ class WorkAhead {
   explicit WorkAhead(int64_t pieces) : pieces_(std::min(pieces, kMostPieces)) {}
   int64_t pieces() const { return pieces_; }
 
-  // Does pieces, make(piece), until none is left to take.
-  template <class Make>
-  void help(const Make& make) {
-    while (take(make)) {
+  // Runs walk(need) on the caller's thread, where need(i) returns when piece i is done, and make(i)
+  // for every piece on a team of up to `threads` threads, the caller's among them; returns when all
+  // of that is done. Pieces are as much work each, but for the last. Nothing of it must throw.
+  template <class Make, class Walk>
+  void run(int threads, const Make& make, const Walk& walk) {
+    using Clock = Congestion::Clock;
+    if (threads > 1 && team_is_welcome(threads, Clock::now())) {
+      Clock::duration worked{};
+      const Clock::time_point start = Clock::now();
+      const int size = run_team(threads, [&](int index, int members) {
+        const ScopedFlushDenormals flush;
+        if (index > 0) return help(make);
+        Clock::duration waited{};
+        const Member member{index, members, &waited};
+        const Clock::time_point begin = Clock::now();
+        walk([&](int64_t piece) { need(member, piece, make); });
+        worked = Clock::now() - begin - waited;
+      });
+      const Clock::time_point end = Clock::now();
+      if (size > 1) congestion().report_helped(end, end - start, worked + time_of_helpers());
+      return;
     }
-  }
-
-  // Returns when the piece is done. A member that has to wait for it does others meanwhile.
-  template <class Make>
-  void need(const Member& member, int64_t piece, const Make& make) {
-    const auto done = [&] { return done_[piece].load(std::memory_order_acquire); };
-    while (!done()) {
-      if (!take(make)) return wait_until(member, done);
-    }
+    const ScopedFlushDenormals flush;
+    walk([&](int64_t piece) { need({}, piece, make); });
   }
 
  private:
@@ -43,10 +54,39 @@ class WorkAhead {
     return true;
   }
 
+  // A member that has to wait for a piece does others meanwhile.
+  template <class Make>
+  void need(const Member& member, int64_t piece, const Make& make) {
+    const auto done = [&] { return done_[piece].load(std::memory_order_acquire); };
+    while (!done()) {
+      if (!take(make)) return wait_until(member, done);
+    }
+  }
+
+  template <class Make>
+  void help(const Make& make) {
+    using Clock = Congestion::Clock;
+    Clock::time_point begin = Clock::now();
+    while (take(make)) {
+      const Clock::time_point end = Clock::now();
+      shortest_.add(end - begin);
+      helped_.fetch_add(1, std::memory_order_relaxed);
+      begin = end;
+    }
+  }
+
+  // What the caller would have needed for what others have done.
+  Congestion::Clock::duration time_of_helpers() const {
+    const int64_t helped = helped_.load(std::memory_order_relaxed);
+    return helped == 0 ? Congestion::Clock::duration::zero() : helped * shortest_.get();
+  }
+
   const int64_t pieces_;
   alignas(64) std::atomic<int64_t> next_{0};
-  // On lines that only those write who have done a piece.
+  // On a line that only those write who have done a piece.
   alignas(64) std::atomic<bool> done_[kMostPieces] = {};
+  alignas(64) std::atomic<int64_t> helped_{0};
+  ShortestWork shortest_;
 };
 
 }  // namespace ostinato

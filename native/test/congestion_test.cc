@@ -50,10 +50,15 @@ TEST_F(CongestionTest, ALongDelayMeansOneThreadForAWhile) {
   EXPECT_FALSE(congestion_.active(now_ + Congestion::kFirstPause));
 }
 
-TEST_F(CongestionTest, AMemberThatOthersHelpMayWaitForThemForShort) {
-  for (int i = 0; i < 100; ++i) congestion_.report_waiting(now_, Congestion::kPatience);
+TEST_F(CongestionTest, AMemberThatOthersOnlyHelpMayGainLittle) {
+  for (int i = 0; i < 100; ++i) {
+    congestion_.report_helped(now_, milliseconds(1), microseconds(1051));
+    congestion_.report_helped(now_, microseconds(1003), microseconds(1003));
+  }
   EXPECT_FALSE(congestion_.active(now_));
-  congestion_.report_waiting(now_, milliseconds(4));
+  for (int i = 0; i < 3; ++i) {  // the first ones are paid for
+    congestion_.report_helped(now_, milliseconds(4), microseconds(100));
+  }
   EXPECT_TRUE(congestion_.active(now_));
 }
 

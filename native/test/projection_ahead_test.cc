@@ -20,10 +20,9 @@ TEST(WorkAhead, DoesEachPieceOnceBeforeItIsNeeded) {
       std::array<int, WorkAhead::kMostPieces> made{};
       const auto make = [&](int64_t piece) { ++made[piece]; };
       int64_t in_time = 0;
-      parallel_helped(threads, [&](const Member& member) {
-        if (member.index > 0) return work.help(make);
+      work.run(threads, make, [&](const auto& need) {
         for (int64_t piece = 0; piece < pieces; ++piece) {
-          work.need(member, piece, make);
+          need(piece);
           in_time += made[piece] == 1 ? 1 : 0;
         }
       });
