@@ -50,7 +50,8 @@ Recurrence::Split Recurrence::choose_split(const Pass& pass, bool projects) cons
   const int64_t together = panels_together(pass);
   const int64_t panels = (padded(weights_.units()) / pass.kernels->width + together - 1) / together;
   const int by_panels = static_cast<int>(std::min<int64_t>(threads, panels));
-  consider({by_panels, false}, walk / by_panels + kBarrierWork + projection / threads_in_all);
+  consider({by_panels, false},
+           walk / by_panels + info(pass).phases * kBarrierWork + projection / threads_in_all);
   return best;
 }
 

@@ -167,7 +167,9 @@ class FinalStates : public EveryIsa {
     const reference::RecurrentGradients of_encoder = reference::backward(encoder);
 
     OSTINATO_EXPECT_CLOSE(doubles(got.outputs[0]), written.y, kTolerance);
-    if (it.encoder_read) OSTINATO_EXPECT_CLOSE(doubles(got.outputs[1]), read.y, kTolerance);
+    if (it.encoder_read) {
+      OSTINATO_EXPECT_CLOSE(doubles(got.outputs[1]), read.y, kTolerance);
+    }
     const size_t source = it.target_first ? 1 : 0;
     OSTINATO_EXPECT_CLOSE(doubles(got.inputs[source]), of_encoder.x, kTolerance);
     OSTINATO_EXPECT_CLOSE(doubles(got.inputs[1 - source]), of_decoder.x, kTolerance);

@@ -146,7 +146,9 @@ TEST_P(GatedLayers, GluFollowsTheReference) {
     OSTINATO_EXPECT_CLOSE(got.y, glu_forward(u).values(), kTolerance);
     OSTINATO_EXPECT_CLOSE(got.dx, want.x.values(), kTolerance);
     OSTINATO_EXPECT_CLOSE(gradient_of(*network, "g.weight"), want.weight.values(), kTolerance);
-    if (bias) OSTINATO_EXPECT_CLOSE(gradient_of(*network, "g.bias"), want.bias, kTolerance);
+    if (bias) {
+      OSTINATO_EXPECT_CLOSE(gradient_of(*network, "g.bias"), want.bias, kTolerance);
+    }
 
     const reference::Matrix halves = random.matrix(rows, 2 * units);
     const Outcome plain =

@@ -70,7 +70,9 @@ void expect_step_at_masked_weights(const Kernels& kernels, const char* cell) {
     for (int64_t i = entry.offset; i < entry.offset + entry.size; ++i) {
       const float update = (there[i] - masked[i]) * factors[i];
       ASSERT_NEAR(after[i], before[i] + update, 2e-6) << entry.name;
-      if (factors[i] == 0.0f) ASSERT_EQ(after[i], before[i]) << "a dropped weight has no gradient";
+      if (factors[i] == 0.0f) {
+        ASSERT_EQ(after[i], before[i]) << "a dropped weight has no gradient";
+      }
     }
   }
 }
