@@ -9,7 +9,7 @@ namespace ostinato {
 namespace {
 
 // What an element costs, in multiply-adds, for the choice of threads.
-constexpr int64_t kCost = 16;
+constexpr int64_t kActivationCost = 16;
 
 }  // namespace
 
@@ -32,7 +32,8 @@ void activate(const Kernels& kernels, int threads, Activation kind, const Matrix
               const Matrix& y) {
   if (kind == Activation::kLinear && x.data == y.data) return;
   parallel_for(
-      threads_for(kCost * x.rows * x.cols, threads), x.rows, 1, [&](int64_t begin, int64_t end) {
+      threads_for(kActivationCost * x.rows * x.cols, threads), x.rows, 1,
+      [&](int64_t begin, int64_t end) {
         kernels.activation({kind, end - begin, x.cols, x.row(begin), x.ld, y.row(begin), y.ld});
       });
 }
@@ -40,7 +41,7 @@ void activate(const Kernels& kernels, int threads, Activation kind, const Matrix
 void activate_backward(const Kernels& kernels, int threads, Activation kind, const Matrix& x,
                        const Matrix& y, const Matrix& dy, const Matrix& dx) {
   if (kind == Activation::kLinear && dx.data == dy.data) return;
-  parallel_for(threads_for(kCost * y.rows * y.cols, threads), y.rows, 1,
+  parallel_for(threads_for(kActivationCost * y.rows * y.cols, threads), y.rows, 1,
                [&](int64_t begin, int64_t end) {
                  ActivationGradArgs args{};
                  args.kind = kind;

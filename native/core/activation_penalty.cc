@@ -12,7 +12,7 @@ namespace {
 // Partial sums of a penalty: the same for any number of threads.
 constexpr int64_t kParts = 64;
 // What an element costs, in multiply-adds, for the choice of threads.
-constexpr int64_t kCost = 4;
+constexpr int64_t kPenaltyCost = 4;
 
 struct Factors {
   double activation, temporal;  // of the sums, not of the means
@@ -41,7 +41,7 @@ double activation_penalty(const Pass& pass, const ActivationPenalty& penalty, co
   const Factors factors = factors_of(penalty, geometry, h.cols);
   const int64_t size = (geometry.steps() + kParts - 1) / kParts;
   double sums[kParts] = {};
-  const int threads = threads_for(kCost * h.rows * h.cols, pass.threads);
+  const int threads = threads_for(kPenaltyCost * h.rows * h.cols, pass.threads);
   parallel_for(threads, (geometry.steps() + size - 1) / size, 1, [&](int64_t begin, int64_t end) {
     for (int64_t part = begin; part < end; ++part) {
       for (int64_t t = part * size; t < std::min(geometry.steps(), (part + 1) * size); ++t) {
@@ -68,7 +68,7 @@ void add_activation_gradient(const Pass& pass, const ActivationPenalty& penalty,
   const Geometry& geometry = *pass.geometry;
   if (geometry.rows() == 0) return;
   const Factors factors = factors_of(penalty, geometry, h.cols);
-  const int threads = threads_for(kCost * h.rows * h.cols, pass.threads);
+  const int threads = threads_for(kPenaltyCost * h.rows * h.cols, pass.threads);
   parallel_for(threads, geometry.steps(), 1, [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) {
       for (int64_t b = 0; b < geometry.active(t); ++b) {

@@ -12,7 +12,7 @@ namespace ostinato {
 namespace {
 
 // What an element costs, in multiply-adds, for the choice of threads.
-constexpr int64_t kCost = 6;
+constexpr int64_t kBatchNormCost = 6;
 
 }  // namespace
 
@@ -46,7 +46,7 @@ class BatchNormRun : public LayerRun {
                                                     static_cast<double>(layer_.epsilon_)));
       scale_[j] = gamma[j] * rstd_[j];
     }
-    parallel_for(threads_for(kCost * x.rows * x.cols, pass.threads), x.rows, 1,
+    parallel_for(threads_for(kBatchNormCost * x.rows * x.cols, pass.threads), x.rows, 1,
                  [&](int64_t begin, int64_t end) {
                    BatchNormArgs args = arguments(x, begin, end);
                    args.shift = params.value(layer_.bias_);
@@ -60,7 +60,7 @@ class BatchNormRun : public LayerRun {
   void backward(const Pass& pass, const ParamTable& params, const Value& input, const Matrix& dy,
                 const Matrix& dx) override {
     const Matrix& x = input.floats;
-    const int threads = threads_for(kCost * x.rows * x.cols, pass.threads);
+    const int threads = threads_for(kBatchNormCost * x.rows * x.cols, pass.threads);
     parallel_for(threads, x.cols, kPad, [&](int64_t begin, int64_t end) {
       BatchNormArgs args = arguments(x, 0, x.rows);
       args.begin = begin;
@@ -111,7 +111,7 @@ class BatchNormRun : public LayerRun {
   bool of_batch(const Pass& pass) const { return pass.training && output_.rows > 0; }
 
   void measure(const Pass& pass, const Matrix& x) const {
-    parallel_for(threads_for(kCost * x.rows * x.cols, pass.threads), x.cols, kPad,
+    parallel_for(threads_for(kBatchNormCost * x.rows * x.cols, pass.threads), x.cols, kPad,
                  [&](int64_t begin, int64_t end) {
                    ColumnMomentsArgs args{};
                    args.rows = x.rows;

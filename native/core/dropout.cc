@@ -11,7 +11,7 @@ namespace ostinato {
 namespace {
 
 // What an element costs, in multiply-adds, for the choice of threads.
-constexpr int64_t kCost = 12;
+constexpr int64_t kDropoutCost = 12;
 
 }  // namespace
 
@@ -25,7 +25,7 @@ void drop_rows(const Pass& pass, uint64_t stream, float rate, bool timed, bool l
   args.cols = x.cols;
   args.x_ld = x.ld;
   args.y_ld = y.ld;
-  parallel_for(threads_for(kCost * x.rows * x.cols, pass.threads), x.rows, 1,
+  parallel_for(threads_for(kDropoutCost * x.rows * x.cols, pass.threads), x.rows, 1,
                [&](int64_t begin, int64_t end) {
                  DropoutArgs part = args;
                  if (geometry.dense() && !locked) {  // packed rows are numbered t * B + b already

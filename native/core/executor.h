@@ -14,6 +14,7 @@ namespace ostinato {
 // States in the order of Executor::states(), each [slots, B, features] in batch order, or empty for
 // zeros.
 using StateValues = std::vector<std::vector<float>>;
+inline const StateValues kZeroStates;
 
 struct RunOptions {
   int threads = 1;

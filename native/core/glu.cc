@@ -10,7 +10,7 @@ namespace ostinato {
 namespace {
 
 // What an element costs, in multiply-adds, for the choice of threads.
-constexpr int64_t kCost = 16;
+constexpr int64_t kGluCost = 16;
 
 }  // namespace
 
@@ -34,7 +34,7 @@ class GluRun : public LayerRun {
       multiply(*pass.kernels, pass.threads, input.floats, layer_.forward_, bias, false, halves_);
     }
     const Matrix& u = halves(input);
-    parallel_for(threads_for(kCost * u.rows * u.cols, pass.threads), u.rows, 1,
+    parallel_for(threads_for(kGluCost * u.rows * u.cols, pass.threads), u.rows, 1,
                  [&](int64_t begin, int64_t end) {
                    GluArgs args = arguments(u, begin, end);
                    args.y = output_.row(begin);
@@ -50,7 +50,7 @@ class GluRun : public LayerRun {
     const Matrix& u = halves(input);
     const Matrix& du = layer_.projects_ ? dhalves_ : dx;
     if (!du) return;
-    parallel_for(threads_for(kCost * u.rows * u.cols, pass.threads), u.rows, 1,
+    parallel_for(threads_for(kGluCost * u.rows * u.cols, pass.threads), u.rows, 1,
                  [&](int64_t begin, int64_t end) {
                    GluArgs args = arguments(u, begin, end);
                    args.dy = dy.row(begin);

@@ -12,7 +12,7 @@ namespace ostinato {
 namespace {
 
 // What an element of the mixture costs, in multiply-adds, for the choice of threads.
-constexpr int64_t kCost = 6;
+constexpr int64_t kMixtureCost = 6;
 
 }  // namespace
 
@@ -44,7 +44,7 @@ class HighwayRun : public LayerRun {
     activate(kernels, pass.threads, layer_.activation_, product, h_);
     multiply(kernels, pass.threads, x, layer_.t_.forward, params.value(layer_.t_.bias), false, t_);
     activate(kernels, pass.threads, Activation::kSigmoid, t_, t_);
-    parallel_for(threads_for(kCost * x.rows * x.cols, pass.threads), x.rows, 1,
+    parallel_for(threads_for(kMixtureCost * x.rows * x.cols, pass.threads), x.rows, 1,
                  [&](int64_t begin, int64_t end) {
                    HighwayArgs args = arguments(x, begin, end);
                    args.y = output_.row(begin);
@@ -58,7 +58,7 @@ class HighwayRun : public LayerRun {
                 const Matrix& dx) override {
     const Kernels& kernels = *pass.kernels;
     const Matrix& x = input.floats;
-    parallel_for(threads_for(kCost * x.rows * x.cols, pass.threads), x.rows, 1,
+    parallel_for(threads_for(kMixtureCost * x.rows * x.cols, pass.threads), x.rows, 1,
                  [&](int64_t begin, int64_t end) {
                    HighwayArgs args = arguments(x, begin, end);
                    args.dy = dy.row(begin);

@@ -11,7 +11,7 @@ namespace ostinato {
 namespace {
 
 // What an element costs, in multiply-adds, for the choice of threads.
-constexpr int64_t kCost = 8;
+constexpr int64_t kLayerNormCost = 8;
 
 }  // namespace
 
@@ -28,7 +28,7 @@ class LayerNormRun : public LayerRun {
 
   Value forward(const Pass& pass, const ParamTable& params, const Value& input) override {
     const Matrix& x = input.floats;
-    parallel_for(threads_for(kCost * x.rows * x.cols, pass.threads), x.rows, 1,
+    parallel_for(threads_for(kLayerNormCost * x.rows * x.cols, pass.threads), x.rows, 1,
                  [&](int64_t begin, int64_t end) {
                    LayerNormArgs args{};
                    args.rows = end - begin;
@@ -50,7 +50,7 @@ class LayerNormRun : public LayerRun {
   void backward(const Pass& pass, const ParamTable& params, const Value& input, const Matrix& dy,
                 const Matrix& dx) override {
     const Matrix& x = input.floats;
-    const int threads = threads_for(kCost * x.rows * x.cols, pass.threads);
+    const int threads = threads_for(kLayerNormCost * x.rows * x.cols, pass.threads);
     parallel_for(threads, x.cols, kPad, [&](int64_t begin, int64_t end) {
       LayerNormParamGradArgs args{};
       args.rows = x.rows;

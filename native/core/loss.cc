@@ -11,7 +11,7 @@ namespace ostinato {
 namespace {
 
 // What an element costs, in multiply-adds, for the choice of threads.
-constexpr int64_t kCost = 16;
+constexpr int64_t kLossCost = 16;
 
 bool counts(const Targets& targets, int64_t row) {
   return targets.mask == nullptr || targets.mask[row] != 0.0f;
@@ -120,7 +120,7 @@ LossValue Loss::evaluate(const Matrix& x, const Targets& targets, const Matrix& 
     scale_[row] = counts(targets, row) ? static_cast<float>(weight(targets, row) * share) : 0.0f;
   }
   const bool categorical = config_.is_categorical();
-  parallel_for(threads_for(kCost * x.rows * x.cols, threads), x.rows, 1,
+  parallel_for(threads_for(kLossCost * x.rows * x.cols, threads), x.rows, 1,
                [&](int64_t begin, int64_t end) {
                  LossArgs args{};
                  args.kind = config_.kind;

@@ -9,8 +9,6 @@ namespace ostinato {
 
 namespace {
 
-const StateValues kZeros;
-
 // Copies rows in the geometry's order to batch order: [B, steps, features], zeros beyond a row's
 // length, when `timed`, else [B, features].
 void unpack(const Geometry& geometry, bool timed, const Matrix& rows, int64_t steps, float* out) {
@@ -94,7 +92,7 @@ LossValue Predictor::evaluate(const Dataset& data, const int32_t* samples, int64
                               Losses& losses, bool carry_state, int threads,
                               const std::atomic<bool>* cancel) {
   batch_.assemble(data, samples, count, executor_.network().model_shape(), threads);
-  executor_.set_initial_states(carry_state ? carried_ : kZeros, count);
+  executor_.set_initial_states(carry_state ? carried_ : kZeroStates, count);
   RunOptions options;
   options.threads = threads;
   options.cancel = cancel;

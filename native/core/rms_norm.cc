@@ -11,7 +11,7 @@ namespace ostinato {
 namespace {
 
 // What an element costs, in multiply-adds, for the choice of threads.
-constexpr int64_t kCost = 6;
+constexpr int64_t kRmsNormCost = 6;
 
 }  // namespace
 
@@ -27,7 +27,7 @@ class RmsNormRun : public LayerRun {
 
   Value forward(const Pass& pass, const ParamTable& params, const Value& input) override {
     const Matrix& x = input.floats;
-    parallel_for(threads_for(kCost * x.rows * x.cols, pass.threads), x.rows, 1,
+    parallel_for(threads_for(kRmsNormCost * x.rows * x.cols, pass.threads), x.rows, 1,
                  [&](int64_t begin, int64_t end) {
                    RmsNormArgs args{};
                    args.rows = end - begin;
@@ -47,7 +47,7 @@ class RmsNormRun : public LayerRun {
   void backward(const Pass& pass, const ParamTable& params, const Value& input, const Matrix& dy,
                 const Matrix& dx) override {
     const Matrix& x = input.floats;
-    const int threads = threads_for(kCost * x.rows * x.cols, pass.threads);
+    const int threads = threads_for(kRmsNormCost * x.rows * x.cols, pass.threads);
     parallel_for(threads, x.cols, kPad, [&](int64_t begin, int64_t end) {
       RmsNormParamGradArgs args{};
       args.rows = x.rows;

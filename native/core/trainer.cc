@@ -10,8 +10,6 @@ namespace ostinato {
 
 namespace {
 
-const StateValues kZeros;
-
 // The parameters at which a batch's gradient is taken, put back unless an update was made of it.
 class GradientPoint {
  public:
@@ -47,7 +45,7 @@ StepResult Trainer::step(const Dataset& data, const int32_t* samples, int64_t co
                          double learning_rate, bool carry_state, bool update_diverged, int threads,
                          const std::atomic<bool>* cancel, double momentum) {
   batch_.assemble(data, samples, count, network_->model_shape(), threads);
-  executor_.set_initial_states(carry_state ? carried_ : kZeros, count);
+  executor_.set_initial_states(carry_state ? carried_ : kZeroStates, count);
   ParamTable& params = network_->params();
   GradientPoint point(optimizer_, params, threads);
   WeightDrop::Scope dropped(weight_drop_, params, network_->kernels(), network_->seed(),

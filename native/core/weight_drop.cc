@@ -11,7 +11,7 @@ namespace ostinato {
 namespace {
 
 // What an element costs, in multiply-adds, for the choice of threads.
-constexpr int64_t kCost = 12;
+constexpr int64_t kWeightDropCost = 12;
 
 // fn(entry, place of its values in the buffer of kept ones) for the parameters that drop weights.
 template <class Fn>
@@ -54,7 +54,7 @@ void WeightDrop::Scope::mask(float* values) const {
   for_dropping(params_, [&](const ParamEntry& entry, int64_t) {
     const int64_t rows = entry.shape[0], cols = entry.size / rows;
     const auto index = static_cast<uint64_t>(&entry - params_.entries().data());
-    parallel_for(threads_for(kCost * entry.size, threads_), rows, 1,
+    parallel_for(threads_for(kWeightDropCost * entry.size, threads_), rows, 1,
                  [&](int64_t begin, int64_t end) {
                    DropoutArgs args{};
                    args.seed = seed_;

@@ -16,7 +16,7 @@ namespace {
 // Partial sums of an entry's penalty: the same for any number of threads.
 constexpr int64_t kParts = 64;
 // What a parameter costs, in multiply-adds, for the choice of threads.
-constexpr int64_t kCost = 2;
+constexpr int64_t kRuleCost = 2;
 
 const char* prefix_of(ParamRole role) {
   switch (role) {
@@ -50,7 +50,7 @@ double entry_penalty(const ParamEntry& entry, const float* values, const Kernels
   const WeightRules& rules = entry.rules;
   const int64_t size = padded((entry.size + kParts - 1) / kParts);
   double sums[kParts] = {};
-  parallel_for(threads_for(kCost * entry.size, threads), (entry.size + size - 1) / size, 1,
+  parallel_for(threads_for(kRuleCost * entry.size, threads), (entry.size + size - 1) / size, 1,
                [&](int64_t begin, int64_t end) {
                  for (int64_t part = begin; part < end; ++part) {
                    const float* w = values + part * size;
@@ -68,15 +68,17 @@ void limit_rows(const ParamEntry& entry, float* values, const Kernels& kernels, 
   const int64_t rows = entry.shape.size() > 1 ? entry.shape[0] : 1;
   const int64_t cols = entry.size / rows;
   const WeightRules& rules = entry.rules;
-  parallel_for(threads_for(kCost * entry.size, threads), rows, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row) {
-      float* w = values + row * cols;
-      const double norm = std::sqrt(kernels.sum_squares(w, cols));
-      const bool scales = rules.constraint == Constraint::kUnitNorm ? norm > 0 : norm > rules.max;
-      const double wanted = rules.constraint == Constraint::kUnitNorm ? 1.0 : rules.max;
-      if (scales) kernels.scale(w, static_cast<float>(wanted / norm), cols);
-    }
-  });
+  parallel_for(
+      threads_for(kRuleCost * entry.size, threads), rows, 1, [&](int64_t begin, int64_t end) {
+        for (int64_t row = begin; row < end; ++row) {
+          float* w = values + row * cols;
+          const double norm = std::sqrt(kernels.sum_squares(w, cols));
+          const bool scales =
+              rules.constraint == Constraint::kUnitNorm ? norm > 0 : norm > rules.max;
+          const double wanted = rules.constraint == Constraint::kUnitNorm ? 1.0 : rules.max;
+          if (scales) kernels.scale(w, static_cast<float>(wanted / norm), cols);
+        }
+      });
 }
 
 }  // namespace
@@ -125,7 +127,7 @@ void add_penalty_gradients(const ParamTable& params, const Kernels& kernels, int
   for (const ParamEntry& entry : params.entries()) {
     const WeightRules& rules = entry.rules;
     if (!rules.regularizes()) continue;
-    parallel_for(threads_for(kCost * entry.size, threads), entry.size, kPad,
+    parallel_for(threads_for(kRuleCost * entry.size, threads), entry.size, kPad,
                  [&](int64_t begin, int64_t end) {
                    const float* w = params.values() + entry.offset;
                    float* g = params.gradients() + entry.offset;
@@ -154,7 +156,7 @@ void constrain(const ParamTable& params, const Kernels& kernels, float* values, 
       const bool absolute = constraint == Constraint::kMaxAbs;
       const auto high = absolute ? static_cast<float>(entry.rules.max) : INFINITY;
       const float low = absolute ? -high : 0.0f;
-      parallel_for(threads_for(kCost * entry.size, threads), entry.size, kPad,
+      parallel_for(threads_for(kRuleCost * entry.size, threads), entry.size, kPad,
                    [&](int64_t begin, int64_t end) {
                      for (int64_t i = begin; i < end; ++i) w[i] = std::clamp(w[i], low, high);
                    });

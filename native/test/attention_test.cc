@@ -14,7 +14,7 @@ namespace {
 
 using reference::Vector;
 
-constexpr double kTolerance = 2e-5;
+constexpr double kAttentionTolerance = 2e-5;
 constexpr int64_t kQuery = 5, kKey = 5, kValue = 19, kUnits = 17;
 const char* const kScores[] = {"dot", "general", "additive"};
 const int32_t kSamples[] = {0, 1, 2, 3};
@@ -178,17 +178,19 @@ void expect_reference(const Case& c, const Problem& problem, const Predictor::Gr
     append(inputs, padded_rows(got.inputs[2], sample, steps, 9, kValue));
     append(wanted_inputs, d.values.values());
   }
-  OSTINATO_EXPECT_CLOSE(output, wanted_output, kTolerance);
-  OSTINATO_EXPECT_CLOSE(inputs, wanted_inputs, kTolerance);
+  OSTINATO_EXPECT_CLOSE(output, wanted_output, kAttentionTolerance);
+  OSTINATO_EXPECT_CLOSE(inputs, wanted_inputs, kAttentionTolerance);
   const auto gradient = [&](const char* name) {
     return gradient_of(*problem.network, std::string("attention.") + name);
   };
   if (c.score == "dot") return;
-  OSTINATO_EXPECT_CLOSE(gradient("weight_query"), total.params.weight_query.values(), kTolerance);
+  OSTINATO_EXPECT_CLOSE(gradient("weight_query"), total.params.weight_query.values(),
+                        kAttentionTolerance);
   if (c.score == "general") return;
-  OSTINATO_EXPECT_CLOSE(gradient("weight_key"), total.params.weight_key.values(), kTolerance);
-  OSTINATO_EXPECT_CLOSE(gradient("weight_score"), total.params.weight_score, kTolerance);
-  OSTINATO_EXPECT_CLOSE(gradient("bias"), total.params.bias, kTolerance);
+  OSTINATO_EXPECT_CLOSE(gradient("weight_key"), total.params.weight_key.values(),
+                        kAttentionTolerance);
+  OSTINATO_EXPECT_CLOSE(gradient("weight_score"), total.params.weight_score, kAttentionTolerance);
+  OSTINATO_EXPECT_CLOSE(gradient("bias"), total.params.bias, kAttentionTolerance);
 }
 
 class AttentionLayer : public EveryIsa {};
@@ -323,7 +325,7 @@ TEST_P(AttentionLayer, TellsItsWeights) {
         std::copy(weights.begin(), weights.end(), want.begin() + (sample * queries + i) * 9);
       }
     }
-    OSTINATO_EXPECT_CLOSE(Vector(got[0].begin(), got[0].end()), want, kTolerance);
+    OSTINATO_EXPECT_CLOSE(Vector(got[0].begin(), got[0].end()), want, kAttentionTolerance);
     message_of("ERR_SHAPE_MISMATCH", [&] { predictor.attention(problem.data, 4, timed ? 2 : 8); });
   }
 }

@@ -18,7 +18,7 @@ using reference::BatchNormParams;
 using reference::Statistics;
 using reference::Vector;
 
-constexpr double kTolerance = 1e-5;
+constexpr double kBatchNormTolerance = 1e-5;
 
 TEST(BatchNormReference, GradientsMatchDifferences) {
   reference::RandomSource random(1);
@@ -77,7 +77,7 @@ TEST_P(BatchNormTest, KernelsFollowTheReferenceAndTouchOnlyTheirRows) {
     EXPECT_TRUE(close(mean, reference::Matrix(1, cols, want.mean), 1e-6)) << cols;
     EXPECT_TRUE(close(variance, reference::Matrix(1, cols, want.variance), 1e-6)) << cols;
     const auto d = batch_norm_backward(params, want, true, x, dy);
-    EXPECT_TRUE(close(sum_dy, reference::Matrix(1, cols, d.beta), kTolerance)) << cols;
+    EXPECT_TRUE(close(sum_dy, reference::Matrix(1, cols, d.beta), kBatchNormTolerance)) << cols;
     for (size_t c = 0; c < cols; ++c) {
       const double rstd = 1 / std::sqrt(want.variance[c] + params.epsilon);
       EXPECT_NEAR(products(0, c) * rstd, d.gamma[c], 1e-5 * std::max(1.0, std::abs(d.gamma[c])));
@@ -144,10 +144,10 @@ TEST_P(BatchNormTest, LayerFollowsTheReferenceInBothModesOnAnyNumberOfThreads) {
       const Vector dx = vector_of(executor.backward(Rows(dy).view));
       const Vector dgamma = gradient_of(*network, "n.weight");
       const auto want = batch_norm_backward(params, used, training, x, dy);
-      OSTINATO_EXPECT_CLOSE(y, batch_norm_forward(params, used, x).values(), kTolerance);
-      OSTINATO_EXPECT_CLOSE(dx, want.x.values(), kTolerance);
-      OSTINATO_EXPECT_CLOSE(dgamma, want.gamma, kTolerance);
-      OSTINATO_EXPECT_CLOSE(gradient_of(*network, "n.bias"), want.beta, kTolerance);
+      OSTINATO_EXPECT_CLOSE(y, batch_norm_forward(params, used, x).values(), kBatchNormTolerance);
+      OSTINATO_EXPECT_CLOSE(dx, want.x.values(), kBatchNormTolerance);
+      OSTINATO_EXPECT_CLOSE(dgamma, want.gamma, kBatchNormTolerance);
+      OSTINATO_EXPECT_CLOSE(gradient_of(*network, "n.bias"), want.beta, kBatchNormTolerance);
       OSTINATO_EXPECT_CLOSE(gradient_of(*network, "n.running_mean"), Vector(kCols, 0.0), 0);
       const auto running_mean = [&] {
         return vector_of(network->params().value(param_index(*network, "n.running_mean")), kCols);

@@ -12,9 +12,9 @@ namespace ostinato::test {
 namespace {
 
 // Nearer to a corner single precision may find itself on the other side of it.
-constexpr double kKinkDistance = 1e-5;
+constexpr double kCellNormKinkDistance = 1e-5;
 
-std::vector<RecurrentCase> all_cases() {
+std::vector<RecurrentCase> cell_norm_cases() {
   std::vector<RecurrentCase> cases;
   const auto add = [&](const std::string& name, reference::RecurrentConfig config,
                        reference::RecurrentProblemOptions options, bool all = true) {
@@ -59,10 +59,10 @@ class CellNormTest : public testing::TestWithParam<RecurrentCase> {};
 TEST_P(CellNormTest, AgreesWithTheReferenceForAnyNumberOfThreads) {
   const RecurrentCase& it = GetParam();
   expect_agreement_everywhere(
-      reference::random_recurrent_problem(it.config, it.options, 23, kKinkDistance));
+      reference::random_recurrent_problem(it.config, it.options, 23, kCellNormKinkDistance));
 }
 
-INSTANTIATE_TEST_SUITE_P(Cells, CellNormTest, testing::ValuesIn(all_cases()),
+INSTANTIATE_TEST_SUITE_P(Cells, CellNormTest, testing::ValuesIn(cell_norm_cases()),
                          [](const auto& info) { return info.param.name; });
 
 TEST(CellNorm, ParametersAndTheirFirstValues) {

@@ -16,9 +16,9 @@ namespace ostinato::test {
 namespace {
 
 // Nearer to a corner single precision may find itself on the other side of it.
-constexpr double kKinkDistance = 1e-6;
+constexpr double kCellOptionsKinkDistance = 1e-6;
 
-std::vector<RecurrentCase> all_cases() {
+std::vector<RecurrentCase> cell_options_cases() {
   std::vector<RecurrentCase> cases;
   constexpr double kUnbounded = std::numeric_limits<double>::infinity(), kBounded = 0.375;
   const auto add = [&](const std::string& name, reference::RecurrentConfig config,
@@ -67,10 +67,10 @@ class CellOptionsTest : public testing::TestWithParam<RecurrentCase> {};
 TEST_P(CellOptionsTest, AgreesWithTheReferenceForAnyNumberOfThreads) {
   const RecurrentCase& it = GetParam();
   expect_agreement_everywhere(
-      reference::random_recurrent_problem(it.config, it.options, 21, kKinkDistance));
+      reference::random_recurrent_problem(it.config, it.options, 21, kCellOptionsKinkDistance));
 }
 
-INSTANTIATE_TEST_SUITE_P(Cells, CellOptionsTest, testing::ValuesIn(all_cases()),
+INSTANTIATE_TEST_SUITE_P(Cells, CellOptionsTest, testing::ValuesIn(cell_options_cases()),
                          [](const auto& info) { return info.param.name; });
 
 TEST(CellOptions, TheCellStateStaysWithinItsBound) {

@@ -14,7 +14,7 @@
 namespace ostinato::test {
 namespace {
 
-constexpr double kTolerance = 1e-4;
+constexpr double kCellTapeTolerance = 1e-4;
 
 // ---- cells of the library, stated again ------------------------------------------------------
 
@@ -221,7 +221,7 @@ void expect_core_agrees(const Kernels& kernels, const char* text, size_t units, 
       all_got.insert(all_got.end(), got.row(from), got.row(from) + got.cols);
       all_want.insert(all_want.end(), values[row][t].begin(), values[row][t].end());
     });
-    EXPECT_LE(relative_error(all_got, all_want), kTolerance) << what;
+    EXPECT_LE(relative_error(all_got, all_want), kCellTapeTolerance) << what;
   };
   const auto flat = [&](const std::vector<reference::States>& states, size_t s) {
     reference::Vector values;
@@ -250,7 +250,7 @@ void expect_core_agrees(const Kernels& kernels, const char* text, size_t units, 
     executor.get_final_state(s, state.data());
     EXPECT_LE(
         relative_error(reference::Vector(state.begin(), state.end()), flat(want.final_states, s)),
-        kTolerance)
+        kCellTapeTolerance)
         << "final " << cell.states[s];
     const reference::Vector upstream = flat(problem.d_final, s);
     sources.emplace_back(upstream.begin(), upstream.end());
@@ -261,11 +261,12 @@ void expect_core_agrees(const Kernels& kernels, const char* text, size_t units, 
     executor.get_initial_state_gradient(s, state.data());
     EXPECT_LE(
         relative_error(reference::Vector(state.begin(), state.end()), flat(gradients.initial, s)),
-        kTolerance)
+        kCellTapeTolerance)
         << "gradient of initial " << cell.states[s];
   }
   const auto expect_param = [&](const std::string& name, const reference::Vector& values) {
-    EXPECT_LE(relative_error(gradient_of(*network, "rnn." + name + "_l0"), values), kTolerance)
+    EXPECT_LE(relative_error(gradient_of(*network, "rnn." + name + "_l0"), values),
+              kCellTapeTolerance)
         << "gradient of " << name;
   };
   expect_param("weight_ih", gradients.weights.ih.values());

@@ -16,7 +16,7 @@ using reference::ConvParams;
 using reference::Vector;
 using Steps = std::vector<Vector>;
 
-constexpr double kTolerance = 1e-5;
+constexpr double kConv1dTolerance = 1e-5;
 
 ConvParams draw(reference::RandomSource& random, bool depthwise, size_t filters, size_t inputs,
                 size_t taps, size_t dilation) {
@@ -34,9 +34,7 @@ Steps draw_steps(reference::RandomSource& random, size_t steps, size_t features)
 
 double dot(const Steps& a, const Steps& b) {
   double total = 0;
-  for (size_t t = 0; t < a.size(); ++t) {
-    for (size_t i = 0; i < a[t].size(); ++i) total += a[t][i] * b.at(t)[i];
-  }
+  for (size_t t = 0; t < a.size(); ++t) total += reference::dot(a[t], b.at(t));
   return total;
 }
 
@@ -97,14 +95,14 @@ TEST_P(ConvTest, KernelsTouchOnlyTheirRows) {
       products.end = std::min(n, products.begin + kPad);
       kernels().add_column_products(products);
     }
-    EXPECT_TRUE(close(got_sums, sums, kTolerance)) << cols;
+    EXPECT_TRUE(close(got_sums, sums, kConv1dTolerance)) << cols;
     WeightedRowsArgs args{};
     args.rows = 3, args.cols = n;
     args.x = x_rows.data(), args.x_ld = x_rows.ld();
     args.weight = weights.data();
     args.y = y_rows.data(), args.y_ld = y_rows.ld();
     kernels().add_weighted(args);
-    EXPECT_TRUE(close(y_rows, want, kTolerance)) << cols;
+    EXPECT_TRUE(close(y_rows, want, kConv1dTolerance)) << cols;
   }
 }
 
@@ -186,12 +184,12 @@ TEST_P(ConvTest, FollowsTheReferenceOnRaggedRowsThatGoOn) {
       const Vector got_dx = vector_of(executor.backward(dy_rows.view));
       std::vector<float> got_dbefore(initial[0].size());
       executor.get_initial_state_gradient(0, got_dbefore.data());
-      OSTINATO_EXPECT_CLOSE(got, pack(geometry, y, params.filters).values(), kTolerance);
-      OSTINATO_EXPECT_CLOSE(got_dx, pack(geometry, dx, inputs).values(), kTolerance);
+      OSTINATO_EXPECT_CLOSE(got, pack(geometry, y, params.filters).values(), kConv1dTolerance);
+      OSTINATO_EXPECT_CLOSE(got_dx, pack(geometry, dx, inputs).values(), kConv1dTolerance);
       OSTINATO_EXPECT_CLOSE(widened(got_last[0]), widened(state(last)), 0);
-      OSTINATO_EXPECT_CLOSE(widened(got_dbefore), widened(state(dbefore)), kTolerance);
-      OSTINATO_EXPECT_CLOSE(gradient_of(*network, "c.weight"), dweight, kTolerance);
-      OSTINATO_EXPECT_CLOSE(gradient_of(*network, "c.bias"), dbias, kTolerance);
+      OSTINATO_EXPECT_CLOSE(widened(got_dbefore), widened(state(dbefore)), kConv1dTolerance);
+      OSTINATO_EXPECT_CLOSE(gradient_of(*network, "c.weight"), dweight, kConv1dTolerance);
+      OSTINATO_EXPECT_CLOSE(gradient_of(*network, "c.bias"), dbias, kConv1dTolerance);
       all.push_back(got);
       for (const Vector& more : {got_dx, gradient_of(*network, "c.weight")}) {
         all.back().insert(all.back().end(), more.begin(), more.end());

@@ -15,7 +15,7 @@ using reference::NamedVectors;
 using reference::RecurrentProblem;
 using reference::Vector;
 
-constexpr double kTolerance = 2e-5;
+constexpr double kFinalStateTolerance = 2e-5;
 const int32_t kSamples[] = {0, 1, 2};
 
 struct Case {
@@ -166,24 +166,25 @@ class FinalStates : public EveryIsa {
     if (!it.encoder_read) std::fill(encoder.upstream.y.begin(), encoder.upstream.y.end(), 0.0);
     const reference::RecurrentGradients of_encoder = reference::backward(encoder);
 
-    OSTINATO_EXPECT_CLOSE(doubles(got.outputs[0]), written.y, kTolerance);
+    OSTINATO_EXPECT_CLOSE(doubles(got.outputs[0]), written.y, kFinalStateTolerance);
     if (it.encoder_read) {
-      OSTINATO_EXPECT_CLOSE(doubles(got.outputs[1]), read.y, kTolerance);
+      OSTINATO_EXPECT_CLOSE(doubles(got.outputs[1]), read.y, kFinalStateTolerance);
     }
     const size_t source = it.target_first ? 1 : 0;
-    OSTINATO_EXPECT_CLOSE(doubles(got.inputs[source]), of_encoder.x, kTolerance);
-    OSTINATO_EXPECT_CLOSE(doubles(got.inputs[1 - source]), of_decoder.x, kTolerance);
+    OSTINATO_EXPECT_CLOSE(doubles(got.inputs[source]), of_encoder.x, kFinalStateTolerance);
+    OSTINATO_EXPECT_CLOSE(doubles(got.inputs[1 - source]), of_decoder.x, kFinalStateTolerance);
     const StateValues finals = in_order(it.cell, read.final_states, written.final_states);
     const StateValues d_initial = in_order(it.cell, of_encoder.initial, of_decoder.initial);
     for (size_t i = 0; i < finals.size(); ++i) {
-      OSTINATO_EXPECT_CLOSE(doubles(got.final_states[i]), doubles(finals[i]), kTolerance);
-      OSTINATO_EXPECT_CLOSE(doubles(got.initial_states[i]), doubles(d_initial[i]), kTolerance);
+      OSTINATO_EXPECT_CLOSE(doubles(got.final_states[i]), doubles(finals[i]), kFinalStateTolerance);
+      OSTINATO_EXPECT_CLOSE(doubles(got.initial_states[i]), doubles(d_initial[i]),
+                            kFinalStateTolerance);
     }
     for (const auto& [name, values] : of_encoder.params) {
-      OSTINATO_EXPECT_CLOSE(gradient_of(*network, "encoder." + name), values, kTolerance);
+      OSTINATO_EXPECT_CLOSE(gradient_of(*network, "encoder." + name), values, kFinalStateTolerance);
     }
     for (const auto& [name, values] : of_decoder.params) {
-      OSTINATO_EXPECT_CLOSE(gradient_of(*network, "decoder." + name), values, kTolerance);
+      OSTINATO_EXPECT_CLOSE(gradient_of(*network, "decoder." + name), values, kFinalStateTolerance);
     }
     for (const int threads : {2, 7}) {
       const Predictor::Gradients again = run(threads);

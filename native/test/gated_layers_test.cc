@@ -11,7 +11,7 @@
 namespace ostinato::test {
 namespace {
 
-constexpr double kTolerance = 1e-5;
+constexpr double kGatedLayersTolerance = 1e-5;
 
 // The loss whose gradient with respect to y is dy.
 double product(const reference::Matrix& dy, const reference::Matrix& y) {
@@ -71,11 +71,11 @@ TEST_P(GatedLayers, KernelsTouchOnlyTheirRowsAndWorkInPlace) {
     glu.a = u_rows.data(), glu.b = u_rows.data() + n, glu.ld = u_rows.ld();
     glu.y = y.data(), glu.y_ld = y.ld();
     kernels().glu(glu);
-    EXPECT_TRUE(close(y, glu_forward(u), kTolerance)) << cols;
+    EXPECT_TRUE(close(y, glu_forward(u), kGatedLayersTolerance)) << cols;
     glu.dy = dy_rows.data(), glu.dy_ld = dy_rows.ld();
     glu.da = u_rows.data(), glu.db = u_rows.data() + n, glu.d_ld = u_rows.ld();
     kernels().glu_grad(glu);
-    EXPECT_TRUE(close(u_rows, glu_backward(u, dy), kTolerance)) << cols;
+    EXPECT_TRUE(close(u_rows, glu_backward(u, dy), kGatedLayersTolerance)) << cols;
 
     // h and t beside each other; the products of the highway layer are the layer's test.
     const GuardedRows h(random.matrix(kRows, cols)), t(random.matrix(kRows, cols, 0.0, 1.0));
@@ -96,14 +96,14 @@ TEST_P(GatedLayers, KernelsTouchOnlyTheirRowsAndWorkInPlace) {
     args.h = h.data(), args.t = t.data(), args.ld = h.ld();
     args.y = y.data(), args.y_ld = y.ld();
     kernels().highway(args);
-    EXPECT_TRUE(close(y, want_y, kTolerance)) << cols;
+    EXPECT_TRUE(close(y, want_y, kGatedLayersTolerance)) << cols;
     args.dy = dy_rows.data(), args.dy_ld = dy_rows.ld();
     args.dh = dy_rows.data(), args.da = t.data(), args.d_ld = dy_rows.ld();
     args.dx = dx.data(), args.dx_ld = dx.ld();
     kernels().highway_grad(args);
-    EXPECT_TRUE(close(dy_rows, want_dh, kTolerance)) << cols;
-    EXPECT_TRUE(close(t, want_da, kTolerance)) << cols;
-    EXPECT_TRUE(close(dx, want_dx, kTolerance)) << cols;
+    EXPECT_TRUE(close(dy_rows, want_dh, kGatedLayersTolerance)) << cols;
+    EXPECT_TRUE(close(t, want_da, kGatedLayersTolerance)) << cols;
+    EXPECT_TRUE(close(dx, want_dx, kGatedLayersTolerance)) << cols;
   }
 }
 
@@ -143,11 +143,12 @@ TEST_P(GatedLayers, GluFollowsTheReference) {
     const reference::Matrix u = dense_preactivation(params, x);
     const auto want =
         dense_backward(params, reference::Activation::kLinear, x, glu_backward(u, dy));
-    OSTINATO_EXPECT_CLOSE(got.y, glu_forward(u).values(), kTolerance);
-    OSTINATO_EXPECT_CLOSE(got.dx, want.x.values(), kTolerance);
-    OSTINATO_EXPECT_CLOSE(gradient_of(*network, "g.weight"), want.weight.values(), kTolerance);
+    OSTINATO_EXPECT_CLOSE(got.y, glu_forward(u).values(), kGatedLayersTolerance);
+    OSTINATO_EXPECT_CLOSE(got.dx, want.x.values(), kGatedLayersTolerance);
+    OSTINATO_EXPECT_CLOSE(gradient_of(*network, "g.weight"), want.weight.values(),
+                          kGatedLayersTolerance);
     if (bias) {
-      OSTINATO_EXPECT_CLOSE(gradient_of(*network, "g.bias"), want.bias, kTolerance);
+      OSTINATO_EXPECT_CLOSE(gradient_of(*network, "g.bias"), want.bias, kGatedLayersTolerance);
     }
 
     const reference::Matrix halves = random.matrix(rows, 2 * units);
@@ -155,8 +156,8 @@ TEST_P(GatedLayers, GluFollowsTheReference) {
         run(make_network(kernels(), {static_cast<int64_t>(2 * units), false, false},
                          {layer("glu", {})}),
             halves, dy);
-    OSTINATO_EXPECT_CLOSE(plain.y, glu_forward(halves).values(), kTolerance);
-    OSTINATO_EXPECT_CLOSE(plain.dx, glu_backward(halves, dy).values(), kTolerance);
+    OSTINATO_EXPECT_CLOSE(plain.y, glu_forward(halves).values(), kGatedLayersTolerance);
+    OSTINATO_EXPECT_CLOSE(plain.dx, glu_backward(halves, dy).values(), kGatedLayersTolerance);
   }
   EXPECT_NE(message_of("ERR_SHAPE_MISMATCH",
                        [&] {
@@ -183,14 +184,15 @@ TEST_P(GatedLayers, HighwayFollowsTheReference) {
       set_param(*network, "w.t.bias", params.t.bias);
       const Outcome got = run(network, x, dy);
       const auto want = highway_backward(params, activation, x, dy);
-      OSTINATO_EXPECT_CLOSE(got.y, highway_forward(params, activation, x).values(), kTolerance);
-      OSTINATO_EXPECT_CLOSE(got.dx, want.x.values(), kTolerance) << name << n;
+      OSTINATO_EXPECT_CLOSE(got.y, highway_forward(params, activation, x).values(),
+                            kGatedLayersTolerance);
+      OSTINATO_EXPECT_CLOSE(got.dx, want.x.values(), kGatedLayersTolerance) << name << n;
       OSTINATO_EXPECT_CLOSE(gradient_of(*network, "w.h.weight"), want.h.weight.values(),
-                            kTolerance);
-      OSTINATO_EXPECT_CLOSE(gradient_of(*network, "w.h.bias"), want.h.bias, kTolerance);
+                            kGatedLayersTolerance);
+      OSTINATO_EXPECT_CLOSE(gradient_of(*network, "w.h.bias"), want.h.bias, kGatedLayersTolerance);
       OSTINATO_EXPECT_CLOSE(gradient_of(*network, "w.t.weight"), want.t.weight.values(),
-                            kTolerance);
-      OSTINATO_EXPECT_CLOSE(gradient_of(*network, "w.t.bias"), want.t.bias, kTolerance);
+                            kGatedLayersTolerance);
+      OSTINATO_EXPECT_CLOSE(gradient_of(*network, "w.t.bias"), want.t.bias, kGatedLayersTolerance);
     }
   }
 }

@@ -12,17 +12,12 @@
 namespace ostinato::test {
 namespace {
 
+using reference::dot;
 using reference::Gathered;
 using reference::Vector;
 
-constexpr double kTolerance = 1e-5;
+constexpr double kGlobalPoolingTolerance = 1e-5;
 const char* const kTypes[] = {"globalAveragePooling1d", "globalMaxPooling1d"};
-
-double dot(const Vector& a, const Vector& b) {
-  double total = 0;
-  for (size_t i = 0; i < a.size(); ++i) total += a[i] * b.at(i);
-  return total;
-}
 
 TEST(GlobalPoolingReference, GradientsMatchDifferences) {
   reference::RandomSource random(1);
@@ -179,13 +174,15 @@ TEST_P(GlobalPoolingTest, FollowsTheReferenceOnRaggedRowsThatGoOn) {
                     want_dx.begin() + problem.geometry.row(r, static_cast<int64_t>(t)) * 19);
         }
       }
-      OSTINATO_EXPECT_CLOSE(y, want_y, kTolerance) << type;
-      OSTINATO_EXPECT_CLOSE(dx, want_dx, kTolerance) << type;
+      OSTINATO_EXPECT_CLOSE(y, want_y, kGlobalPoolingTolerance) << type;
+      OSTINATO_EXPECT_CLOSE(dx, want_dx, kGlobalPoolingTolerance) << type;
       for (size_t i = 0; i < 2; ++i) {
         OSTINATO_EXPECT_CLOSE(Vector(last[i].begin(), last[i].end()),
-                              Vector(want_last[i].begin(), want_last[i].end()), kTolerance);
+                              Vector(want_last[i].begin(), want_last[i].end()),
+                              kGlobalPoolingTolerance);
         OSTINATO_EXPECT_CLOSE(Vector(dfirst[i].begin(), dfirst[i].end()),
-                              Vector(want_dfirst[i].begin(), want_dfirst[i].end()), kTolerance)
+                              Vector(want_dfirst[i].begin(), want_dfirst[i].end()),
+                              kGlobalPoolingTolerance)
             << type << i;
       }
       all.push_back(y);

@@ -16,6 +16,13 @@ namespace ostinato::reference {
 
 inline constexpr double kGradientTolerance = 1e-6;
 
+// The function whose gradient is `a`, as one of `b`.
+inline double dot(const Vector& a, const Vector& b) {
+  double total = 0;
+  for (size_t i = 0; i < a.size(); ++i) total += a[i] * b.at(i);
+  return total;
+}
+
 // Every element of `gradient` against the difference of f, which reads `variable`.
 inline void expect_gradient(const std::string& name, const std::function<double()>& f,
                             Vector& variable, const Vector& gradient) {

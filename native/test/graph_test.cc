@@ -12,17 +12,12 @@
 namespace ostinato::test {
 namespace {
 
+using reference::dot;
 using reference::Vector;
 
-constexpr double kTolerance = 1e-5;
+constexpr double kGraphTolerance = 1e-5;
 constexpr int64_t kFeatures = 19, kUnits = 17;
 const char* const kMerges[] = {"add", "multiply", "concat"};
-
-double dot(const Vector& a, const Vector& b) {
-  double total = 0;
-  for (size_t i = 0; i < a.size(); ++i) total += a[i] * b.at(i);
-  return total;
-}
 
 TEST(MergesReference, GradientsMatchDifferences) {
   reference::RandomSource random(1);
@@ -108,11 +103,11 @@ TEST_P(Graphs, FanOutAndMergesFollowTheReference) {
   const reference::Matrix total_h = add(from_m[0], add(from_c[0], from_c[0]));
   const auto of_a = dense_backward(params, tanh, a, total_h);
   const auto of_b = dense_backward(params, tanh, b, from_m[1]);
-  OSTINATO_EXPECT_CLOSE(got.outputs[0], c.values(), kTolerance);
-  OSTINATO_EXPECT_CLOSE(got.outputs[1], m.values(), kTolerance);
-  OSTINATO_EXPECT_CLOSE(got.inputs[0], add(of_a.x, from_c[2]).values(), kTolerance);
-  OSTINATO_EXPECT_CLOSE(got.inputs[1], of_b.x.values(), kTolerance);
-  OSTINATO_EXPECT_CLOSE(got.weight, add(of_a.weight, of_b.weight).values(), kTolerance);
+  OSTINATO_EXPECT_CLOSE(got.outputs[0], c.values(), kGraphTolerance);
+  OSTINATO_EXPECT_CLOSE(got.outputs[1], m.values(), kGraphTolerance);
+  OSTINATO_EXPECT_CLOSE(got.inputs[0], add(of_a.x, from_c[2]).values(), kGraphTolerance);
+  OSTINATO_EXPECT_CLOSE(got.inputs[1], of_b.x.values(), kGraphTolerance);
+  OSTINATO_EXPECT_CLOSE(got.weight, add(of_a.weight, of_b.weight).values(), kGraphTolerance);
   for (const int threads : {2, 7}) {
     const Results again = run(network, a, b, dc, dm, threads);
     EXPECT_EQ(again.outputs, got.outputs);

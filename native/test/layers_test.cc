@@ -12,7 +12,7 @@
 namespace ostinato::test {
 namespace {
 
-constexpr double kTolerance = 1e-5;
+constexpr double kLayersTolerance = 1e-5;
 // For the gradient of a single bias, one sum of both signs over all rows: its error is measured by
 // what is left of it. NEON is off by 2.8e-5 at tanh, one unit, 300 rows; all else keeps to 1e-5.
 constexpr double kCancellingTolerance = 1e-4;
@@ -63,16 +63,18 @@ TEST_P(Layers, DenseFollowsTheReference) {
         const Value y = executor.forward(dense_geometry(static_cast<int64_t>(rows)), floats(x_rows),
                                          with_gradients());
         OSTINATO_EXPECT_CLOSE(vector_of(y.floats),
-                              reference::dense_forward(params, activation, x).values(), kTolerance);
+                              reference::dense_forward(params, activation, x).values(),
+                              kLayersTolerance);
         const Matrix dx = executor.backward(dy_rows.view);
         const auto want = reference::dense_backward(params, activation, x, dy);
         // Softmax of one unit is constant: its gradients are rounding errors around zero.
         if (name == "softmax" && units == 1) continue;
-        OSTINATO_EXPECT_CLOSE(vector_of(dx), want.x.values(), kTolerance) << name << units;
-        OSTINATO_EXPECT_CLOSE(gradient_of(*network, "d.weight"), want.weight.values(), kTolerance);
+        OSTINATO_EXPECT_CLOSE(vector_of(dx), want.x.values(), kLayersTolerance) << name << units;
+        OSTINATO_EXPECT_CLOSE(gradient_of(*network, "d.weight"), want.weight.values(),
+                              kLayersTolerance);
         if (!bias) continue;
         OSTINATO_EXPECT_CLOSE(gradient_of(*network, "d.bias"), want.bias,
-                              units == 1 ? kCancellingTolerance : kTolerance);
+                              units == 1 ? kCancellingTolerance : kLayersTolerance);
       }
     }
   }
@@ -96,8 +98,8 @@ TEST_P(Layers, ActivationFollowsTheReference) {
         want_dx.push_back(value);
       }
     }
-    OSTINATO_EXPECT_CLOSE(output, want_y, kTolerance) << name;
-    OSTINATO_EXPECT_CLOSE(vector_of(dx), want_dx, kTolerance) << name;
+    OSTINATO_EXPECT_CLOSE(output, want_y, kLayersTolerance) << name;
+    OSTINATO_EXPECT_CLOSE(vector_of(dx), want_dx, kLayersTolerance) << name;
   }
 }
 
@@ -117,12 +119,12 @@ TEST_P(Layers, LayerNormFollowsTheReference) {
     const Value y = executor.forward(dense_geometry(static_cast<int64_t>(rows)), floats(x_rows),
                                      with_gradients());
     OSTINATO_EXPECT_CLOSE(vector_of(y.floats), reference::layer_norm_forward(params, x).values(),
-                          kTolerance);
+                          kLayersTolerance);
     const Matrix dx = executor.backward(dy_rows.view);
     const auto want = reference::layer_norm_backward(params, x, dy);
-    OSTINATO_EXPECT_CLOSE(vector_of(dx), want.x.values(), kTolerance) << cols;
-    OSTINATO_EXPECT_CLOSE(gradient_of(*network, "n.weight"), want.gamma, kTolerance);
-    OSTINATO_EXPECT_CLOSE(gradient_of(*network, "n.bias"), want.beta, kTolerance);
+    OSTINATO_EXPECT_CLOSE(vector_of(dx), want.x.values(), kLayersTolerance) << cols;
+    OSTINATO_EXPECT_CLOSE(gradient_of(*network, "n.weight"), want.gamma, kLayersTolerance);
+    OSTINATO_EXPECT_CLOSE(gradient_of(*network, "n.bias"), want.beta, kLayersTolerance);
   }
 }
 
@@ -144,7 +146,8 @@ TEST_P(Layers, EmbeddingFollowsTheReferenceBatchAfterBatch) {
                           0);
     EXPECT_FALSE(executor.backward(Rows(dy).view));
     OSTINATO_EXPECT_CLOSE(gradient_of(*network, "e.weight"),
-                          reference::embedding_backward(table, ids, dy).table.values(), kTolerance);
+                          reference::embedding_backward(table, ids, dy).table.values(),
+                          kLayersTolerance);
   }
 }
 

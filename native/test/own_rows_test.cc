@@ -46,7 +46,7 @@ class CountingTable {
   Kernels table_;
 };
 
-std::vector<RecurrentCase> all_cases() {
+std::vector<RecurrentCase> own_rows_cases() {
   std::vector<RecurrentCase> cases;
   const auto add = [&](const std::string& name, reference::RecurrentConfig config,
                        reference::RecurrentProblemOptions options) {
@@ -94,7 +94,7 @@ TEST_P(OwnRowsTest, ChangeNoBit) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Cells, OwnRowsTest, testing::ValuesIn(all_cases()),
+INSTANTIATE_TEST_SUITE_P(Cells, OwnRowsTest, testing::ValuesIn(own_rows_cases()),
                          [](const auto& info) { return info.param.name; });
 
 #if !defined(OSTINATO_PARALLEL_SERIAL)

@@ -17,9 +17,9 @@ namespace ostinato::test {
 namespace {
 
 // Nearer to its bound, single precision may find a cell state on the other side of it.
-constexpr double kKinkDistance = 1e-6;
+constexpr double kProjectionKinkDistance = 1e-6;
 
-std::vector<RecurrentCase> all_cases() {
+std::vector<RecurrentCase> projection_cases() {
   std::vector<RecurrentCase> cases;
   reference::RecurrentConfig config;
   const auto add = [&](const std::string& name, size_t units, size_t projection,
@@ -70,10 +70,10 @@ class ProjectionTest : public testing::TestWithParam<RecurrentCase> {};
 TEST_P(ProjectionTest, AgreesWithTheReferenceForAnyNumberOfThreads) {
   const RecurrentCase& it = GetParam();
   expect_agreement_everywhere(
-      reference::random_recurrent_problem(it.config, it.options, 23, kKinkDistance));
+      reference::random_recurrent_problem(it.config, it.options, 23, kProjectionKinkDistance));
 }
 
-INSTANTIATE_TEST_SUITE_P(Cells, ProjectionTest, testing::ValuesIn(all_cases()),
+INSTANTIATE_TEST_SUITE_P(Cells, ProjectionTest, testing::ValuesIn(projection_cases()),
                          [](const auto& info) { return info.param.name; });
 
 LayerConfig projected(const Option& units, const Option& projection, const char* cell = "lstm",

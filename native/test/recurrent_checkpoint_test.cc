@@ -10,9 +10,10 @@
 namespace ostinato::test {
 namespace {
 
-constexpr double kTolerance = 3e-6;  // of a sum of some hundred products in another order
+constexpr double kRecurrentCheckpointTolerance =
+    3e-6;  // of a sum of some hundred products in another order
 
-std::vector<RecurrentCase> all_cases() {
+std::vector<RecurrentCase> recurrent_checkpoint_cases() {
   std::vector<RecurrentCase> cases;
   const auto add = [&](const std::string& name, reference::RecurrentConfig config,
                        reference::RecurrentProblemOptions options) {
@@ -78,7 +79,8 @@ TEST_P(RecurrentCheckpointTest, AgreesWithAPlainRun) {
       cut.run();
       expect_equal(cut, plain);
       for (const auto& [name, values] : plain.gradients) {
-        EXPECT_LE(relative_error(cut.gradients.at(name), values), kTolerance) << name;
+        EXPECT_LE(relative_error(cut.gradients.at(name), values), kRecurrentCheckpointTolerance)
+            << name;
       }
       // Nothing of a run may leak into the next one.
       const reference::NamedVectors first = cut.gradients;
@@ -111,7 +113,8 @@ TEST_P(RecurrentCheckpointTest, IsBitwiseEqualForAnyNumberOfThreads) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Cells, RecurrentCheckpointTest, testing::ValuesIn(all_cases()),
+INSTANTIATE_TEST_SUITE_P(Cells, RecurrentCheckpointTest,
+                         testing::ValuesIn(recurrent_checkpoint_cases()),
                          [](const auto& info) { return info.param.name; });
 
 // Enough rows for segments that nobody asked for: gates of more than 32 MiB, 64 MiB in all.
@@ -164,7 +167,7 @@ TEST_F(LongSequenceTest, AutoCutsWhatIsLarge) {
 }
 
 TEST(RecurrentCheckpoint, AutoLeavesSmallPassesAlone) {
-  const RecurrentCase it = all_cases().front();
+  const RecurrentCase it = recurrent_checkpoint_cases().front();
   const reference::RecurrentProblem problem =
       reference::random_recurrent_problem(it.config, it.options, 16);
   const Kernels& kernels = *available_kernels().back();

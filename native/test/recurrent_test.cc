@@ -11,7 +11,7 @@
 namespace ostinato::test {
 namespace {
 
-std::vector<RecurrentCase> all_cases() {
+std::vector<RecurrentCase> recurrent_cases() {
   std::vector<RecurrentCase> cases;
   const auto add = [&](const std::string& name, reference::RecurrentConfig config,
                        reference::RecurrentProblemOptions options) {
@@ -121,7 +121,7 @@ TEST_P(RecurrentTest, IsBitwiseEqualForAnyNumberOfThreads) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Cells, RecurrentTest, testing::ValuesIn(all_cases()),
+INSTANTIATE_TEST_SUITE_P(Cells, RecurrentTest, testing::ValuesIn(recurrent_cases()),
                          [](const auto& info) { return info.param.name; });
 
 }  // namespace

@@ -17,7 +17,7 @@ namespace {
 
 // How far relu arguments stay from zero: some times the width of a difference, because what changes
 // by that width reaches the argument multiplied by inputs and weights.
-constexpr double kKinkDistance = 0.004;
+constexpr double kReferenceKinkDistance = 0.004;
 
 // The order in which a layer reads its rows, and how it joins directions.
 struct Order {
@@ -75,7 +75,8 @@ RecurrentProblem differentiable_problem(const RecurrentConfig& config,
                                         const RecurrentProblemOptions& options, uint64_t seed) {
   RecurrentProblem problem;
   for (int attempt = 0; attempt < 20; ++attempt) {
-    problem = random_recurrent_problem(config, options, 1000 * seed + attempt, kKinkDistance);
+    problem =
+        random_recurrent_problem(config, options, 1000 * seed + attempt, kReferenceKinkDistance);
     if (sum_squares(backward(problem).params.at("weight_ih_l0")) > 1e-12) break;
   }
   return problem;
@@ -189,8 +190,8 @@ class RecurrentEdgeGradientTest : public testing::TestWithParam<std::string> {
 TEST_P(RecurrentEdgeGradientTest, SingleStepSingleRowSingleUnit) {
   RecurrentConfig small = config();
   small.inputs = small.units = 1;
-  RecurrentProblem problem =
-      random_recurrent_problem(small, {.batch = 1, .steps = 1, .initial = true}, 3, kKinkDistance);
+  RecurrentProblem problem = random_recurrent_problem(
+      small, {.batch = 1, .steps = 1, .initial = true}, 3, kReferenceKinkDistance);
   const RecurrentGradients gradients = backward(problem);
   const auto f = [&] { return loss(problem); };
   for (auto& [name, values] : problem.params) {
@@ -223,7 +224,8 @@ TEST_P(RecurrentEdgeGradientTest, NoRowsAtAll) {
 
 // Padding is neither read nor given a gradient, whatever it holds.
 TEST_P(RecurrentEdgeGradientTest, PaddingIsNeverRead) {
-  RecurrentProblem problem = random_recurrent_problem(config(), {.ragged = true}, 5, kKinkDistance);
+  RecurrentProblem problem =
+      random_recurrent_problem(config(), {.ragged = true}, 5, kReferenceKinkDistance);
   const RecurrentResult expected = forward(problem.config, problem.params, problem.input);
   const RecurrentGradients expected_gradients = backward(problem);
 

@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,10 @@
   }
 
 namespace ostinato {
+
+inline constexpr float kInf = std::numeric_limits<float>::infinity();
+inline constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+inline constexpr float kSmallest = std::numeric_limits<float>::denorm_min();
 
 OSTINATO_DECLARE_PROBE(scalar)
 #if defined(OSTINATO_HAVE_AVX2)

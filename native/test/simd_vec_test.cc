@@ -18,10 +18,6 @@
 namespace ostinato {
 namespace {
 
-constexpr float kInf = std::numeric_limits<float>::infinity();
-constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
-constexpr float kSmallest = std::numeric_limits<float>::denorm_min();
-
 std::uint32_t bits(float x) { return std::bit_cast<std::uint32_t>(x); }
 
 // Equal bit by bit, except that any NaN equals any other.
