@@ -2,10 +2,8 @@
 // whoever of the team is free.
 #pragma once
 
-#include <algorithm>
 #include <atomic>
 #include <cstdint>
-#include <limits>
 
 #include "core/parallel.h"
 
@@ -15,8 +13,8 @@ class WorkAhead {
  public:
   static constexpr int64_t kMostPieces = 64;
 
-  explicit WorkAhead(int64_t pieces) : pieces_(std::min(pieces, kMostPieces)) {}
-  int64_t pieces() const { return pieces_; }
+  // pieces: at most kMostPieces.
+  explicit WorkAhead(int64_t pieces) : pieces_(pieces) {}
 
   // Runs walk(need) on the caller's thread, where need(i) returns when piece i is done, and make(i)
   // for every piece on a team of up to `threads` threads, the caller's among them; returns when all
