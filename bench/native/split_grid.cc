@@ -1,6 +1,7 @@
 // Whether the core chooses well: for cells and shapes of a small grid, the time of every way to
-// split the time loop (one thread; two by rows; two by panels of units; one thread for the steps and
-// one ahead of it with the projection of inputs), taking turns, and whether the one that the core chooses is among the two fastest. Prints a table, or with --json an object.
+// split the time loop (one thread; two by rows; two by panels of units; one thread for the steps
+// and one ahead of it with the projection of inputs), taking turns, and whether the one that the
+// core chooses is among the two fastest. Prints a table, or with --json an object.
 //
 //   split_grid [--json] [--rounds N] [--phase training|inference] [--cell C]
 //
@@ -161,12 +162,13 @@ json measure(const std::string& cell, int64_t batch, int64_t units, const Settin
 
 void print_row(const json& it) {
   const auto ms = [&](const char* name) { return it["ms"].value(name, 0.0); };
-  std::printf("%-17s B %3d  H %4d   one %9.4f  rows %9.4f  panels %9.4f  ahead %9.4f   %-7s %d.  "
-              "%.2fx%s\n",
-              it["cell"].get<std::string>().c_str(), it["B"].get<int>(), it["H"].get<int>(),
-              ms("one"), ms("rows"), ms("panels"), ms("ahead"), it["chosen"].get<std::string>().c_str(),
-              it["place"].get<int>(), it["loss"].get<double>(),
-              it["good"].get<bool>() ? "" : "   NOT AMONG THE TWO FASTEST");
+  std::printf(
+      "%-17s B %3d  H %4d   one %9.4f  rows %9.4f  panels %9.4f  ahead %9.4f   %-7s %d.  "
+      "%.2fx%s\n",
+      it["cell"].get<std::string>().c_str(), it["B"].get<int>(), it["H"].get<int>(), ms("one"),
+      ms("rows"), ms("panels"), ms("ahead"), it["chosen"].get<std::string>().c_str(),
+      it["place"].get<int>(), it["loss"].get<double>(),
+      it["good"].get<bool>() ? "" : "   NOT AMONG THE TWO FASTEST");
   std::fflush(stdout);
 }
 

@@ -95,26 +95,39 @@ inline bool team_is_welcome(int threads, Congestion::Clock::time_point now) {
 
 // Runs fn(Member) on a team of up to `threads` threads, the caller's among them; returns when all
 // are done. The team may be smaller than asked for, above all while others use the processors.
-// Denormals are flushed to zero inside. fn must not throw.
-template <class Fn>
-void parallel_team(int threads, const Fn& fn) {
+// Denormals are flushed to zero inside. fn must not throw. What becomes of later teams hangs on
+// judge(now, size, time), which a team of several is followed by; done(index, work) tells each
+// member's time before that, waits inside barriers left out.
+template <class Fn, class Done, class Judge>
+void judged_team(int threads, const Fn& fn, const Done& done, const Judge& judge) {
   using Clock = Congestion::Clock;
   if (threads <= 1 || !team_is_welcome(threads, Clock::now())) {
     const ScopedFlushDenormals flush;
     fn(Member{});
     return;
   }
-  ShortestWork shortest;
   const Clock::time_point start = Clock::now();
   const int size = run_team(threads, [&](int index, int members) {
     const ScopedFlushDenormals flush;
     Clock::duration waited{};
     const Clock::time_point begin = Clock::now();
     fn(Member{index, members, &waited});
-    shortest.add(Clock::now() - begin - waited);
+    done(index, Clock::now() - begin - waited);
   });
   const Clock::time_point end = Clock::now();
-  if (size > 1) congestion().report(end, size, end - start, shortest.get());
+  if (size > 1) judge(end, size, end - start);
+}
+
+// The same for equal shares of work.
+template <class Fn>
+void parallel_team(int threads, const Fn& fn) {
+  using Clock = Congestion::Clock;
+  ShortestWork shortest;
+  judged_team(
+      threads, fn, [&](int, Clock::duration work) { shortest.add(work); },
+      [&](Clock::time_point now, int size, Clock::duration time) {
+        congestion().report(now, size, time, shortest.get());
+      });
 }
 
 // Splits n items over a team by whole grains: fn(begin, end).

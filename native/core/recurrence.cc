@@ -296,8 +296,10 @@ void Recurrence::forward_segment(const Pass& pass, const Matrix& x, bool keep_ga
     if (split.ahead) {
       run_ahead(pass, split, x, first_phase, step);
     } else {
-      if (!stepwise) project_inputs(pass, pass.threads, x, block_);
-      pass.check_cancel();
+      if (!stepwise) {
+        project_inputs(pass, pass.threads, x, block_);
+        pass.check_cancel();
+      }
       if (normalizes()) normalize_inputs(pass, keep_gates);
       run_loop(pass, split, false, first_phase, step);
     }

@@ -22,24 +22,19 @@ class WorkAhead {
   template <class Make, class Walk>
   void run(int threads, const Make& make, const Walk& walk) {
     using Clock = Congestion::Clock;
-    if (threads > 1 && team_is_welcome(threads, Clock::now())) {
-      Clock::duration worked{};
-      const Clock::time_point start = Clock::now();
-      const int size = run_team(threads, [&](int index, int members) {
-        const ScopedFlushDenormals flush;
-        if (index > 0) return help(make);
-        Clock::duration waited{};
-        const Member member{index, members, &waited};
-        const Clock::time_point begin = Clock::now();
-        walk([&](int64_t piece) { need(member, piece, make); });
-        worked = Clock::now() - begin - waited;
-      });
-      const Clock::time_point end = Clock::now();
-      if (size > 1) congestion().report_helped(end, end - start, worked + time_of_helpers());
-      return;
-    }
-    const ScopedFlushDenormals flush;
-    walk([&](int64_t piece) { need({}, piece, make); });
+    Clock::duration worked{};
+    judged_team(
+        threads,
+        [&](const Member& member) {
+          if (member.index > 0) return help(make);
+          walk([&](int64_t piece) { need(member, piece, make); });
+        },
+        [&](int index, Clock::duration work) {
+          if (index == 0) worked = work;
+        },
+        [&](Clock::time_point now, int, Clock::duration time) {
+          congestion().report_helped(now, time, worked + time_of_helpers());
+        });
   }
 
  private:

@@ -74,26 +74,23 @@ class ProjectionAheadTest : public testing::TestWithParam<RecurrentCase> {
         reference::random_recurrent_problem(it.config, it.options, 41);
     for (const Kernels* kernels : available_kernels()) {
       SCOPED_TRACE(kernels->name);
-      CoreRun one(*kernels, problem, 1, more);
+      CoreRun one(*kernels, problem, 1, more), inference(*kernels, problem, 1, more);
       one.training = training;
       one.run();
+      inference.forward(false);
       for (const int threads : {2, 7}) {
         SCOPED_TRACE(threads);
         SplitTrial trial{threads, false, true};
         CoreRun ahead(*kernels, problem, threads, more);
-        ahead.training = training;
         ahead.split_trial = &trial;
+        ahead.training = training;
         ahead.run();
         expect_equal(ahead, one);
         EXPECT_EQ(ahead.gradients, one.gradients);
         ahead.training = false;
         ahead.forward(false);
-        one.training = false;
-        one.forward(false);
-        EXPECT_EQ(ahead.y, one.y);
-        EXPECT_EQ(ahead.final_states, one.final_states);
-        one.training = training;
-        one.run();
+        EXPECT_EQ(ahead.y, inference.y);
+        EXPECT_EQ(ahead.final_states, inference.final_states);
       }
     }
   }
