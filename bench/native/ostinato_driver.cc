@@ -224,14 +224,14 @@ class StepJob : public Job {
   int64_t at_ = 0;
 };
 
-// One epoch: recurrent layer, its last step, a dense layer, mean squared error, Adam.
+// One epoch: recurrent layer, its last step, a dense layer, mean squared error, Adam
+// (the optimiser by default).
 class FitJob : public Job {
  public:
   FitJob(const Case& work, const Tensors& data)
       : work_(work),
         network_(make_network(work, at(data, "target").shape[1])),
-        trainer_(network_, {ostinato::LossKind::kMeanSquaredError},
-                 {ostinato::OptimizerKind::kAdam}) {
+        trainer_(network_, {ostinato::LossKind::kMeanSquaredError}, ostinato::OptimizerConfig{}) {
     load_params(*network_, data);
     const Tensor& x = at(data, "x");
     const Tensor& target = at(data, "target");

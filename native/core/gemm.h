@@ -61,12 +61,14 @@ void multiply(const Kernels& kernels, int threads, const Matrix& a, const Mapped
 int64_t multiply_tn_scratch(const Kernels& kernels, int threads);
 
 // One of the products that multiply_tn makes of the same A: row i of `b` belongs to row first + i
-// of A; rows of A without one are left out. C is [M, b.cols].
+// of A; rows of A without one are left out. C is [M, b.cols]. With `b_rows` row i lies there, and b
+// tells how many rows and columns there are.
 struct TnProduct {
   Matrix b;
   float* c;
   int64_t c_ld;
   int64_t first = 0;
+  const float* const* b_rows = nullptr;
 };
 
 // C [M,N] (+)= A^T . B for each product, with A [K,M] and B [K,N]: M is a.cols, N is b.cols, K is

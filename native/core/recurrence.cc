@@ -60,11 +60,9 @@ void Recurrence::plan(Workspace& workspace, const Pass& pass, bool keep_outputs)
   plan_projection(workspace, pass, lifetime);
   plan_norm(workspace, pass, lifetime);
   plan_own_rows(workspace, pass);
-  gathered_ = {};
   if (!pass.gradients) return;
-  if (!pass.geometry->dense() && !cell.elementwise && !dropout_.masks(pass)) {
-    workspace.want(&gathered_, rows, weights_.hidden(), Lifetime::kScratch);
-  }
+  // Also for a dense batch: a ragged one that comes after it allocates nothing.
+  previous_rows_.resize(std::max(batch, most_block_rows()));
   workspace.want(&tn_scratch_, multiply_tn_scratch(*pass.kernels, pass.threads),
                  Lifetime::kScratch);
   const int64_t vectors = static_cast<int64_t>(weights_.vectors().size());
@@ -100,13 +98,16 @@ float* Recurrence::state_after(const Geometry& geometry, size_t state, int64_t t
   return sequence_row(geometry, state, t, row);
 }
 
+int64_t Recurrence::most_block_rows() const {
+  return std::max(kBlockRows, kBlockBytes / (gates_.ld * static_cast<int64_t>(sizeof(float))));
+}
+
 // body() with the segment's blocks as block_, one after the other, in processing order or in the
 // opposite one. All work on a block is done while its gates are in a cache.
 template <class Body>
 void Recurrence::for_blocks(const Pass& pass, bool backwards, const Body& body) {
   const Geometry& geometry = *pass.geometry;
-  const int64_t row_bytes = gates_.ld * static_cast<int64_t>(sizeof(float));
-  const int64_t most_rows = std::max(kBlockRows, kBlockBytes / row_bytes);
+  const int64_t most_rows = most_block_rows();
   const auto rows = [&](int64_t begin, int64_t end) {
     return geometry.offset(end) - geometry.offset(begin);
   };
@@ -227,6 +228,7 @@ CellForwardArgs Recurrence::forward_args(const Pass& pass, int64_t t, int64_t fi
   args.rows = rows;
   args.units = weights_.units();
   args.hidden = weights_.hidden();
+  args.descending = descends(t);
   args.phase = phase;
   args.weights = weights_.recurrent_forward(phase);
   args.recurrent_bias = weights_.recurrent_bias();
@@ -316,6 +318,7 @@ CellBackwardArgs Recurrence::backward_args(const Pass& pass, int64_t t, int64_t 
   args.rows = rows;
   args.units = weights_.units();
   args.hidden = weights_.hidden();
+  args.descending = descends(t);
   args.weight_rows = weight_rows_;
   if (weight_rows_ == nullptr) args.weights = weights_.recurrent_backward(0);
   if (followed) args.following = gates_row(product_gates(), geometry, step_after(t), first);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <vector>
 
 #include "core/arena.h"
 #include "core/layer.h"
@@ -94,6 +95,9 @@ class Recurrence {
   // others begin (end) there.
   int64_t continuing(const Geometry& geometry, int64_t t) const;
   int64_t continued(const Geometry& geometry, int64_t t) const;
+  // Every other step takes the panels of weights from the last to the first, so that it begins with
+  // those that the step before it has left in the cache.
+  static bool descends(int64_t t) { return (t & 1) != 0; }
   int64_t step_before(int64_t t) const { return reverse_ ? t + 1 : t - 1; }
   int64_t step_after(int64_t t) const { return reverse_ ? t - 1 : t + 1; }
 
@@ -156,6 +160,8 @@ class Recurrence {
     }
   }
 
+  // Rows of a block of several steps; one step may have more.
+  int64_t most_block_rows() const;
   template <class Body>
   void for_blocks(const Pass& pass, bool backwards, const Body& body);
   template <class Body>
@@ -191,7 +197,7 @@ class Recurrence {
   void finish_initial_gradient_of_segment();
 
   void prepare_initial(const Geometry& geometry);
-  void gather_previous(const Pass& pass);
+  const float* const* previous_rows(const Geometry& geometry);
   TnProduct recurrent_product(const Pass& pass, const ParamTable& params);
   void vector_gradients(const Pass& pass, const ParamTable& params);
   void weight_gradients(const Pass& pass, const ParamTable& params, const Matrix& x);
@@ -366,7 +372,6 @@ class Recurrence {
   Matrix checkpoints_[kMaxStates];    // of windowed ones, before each segment but the first: [B, H]
   Matrix final_[kMaxStates];          // of windowed ones: [B, H], sorted rows with steps
   Matrix repeated_;                   // [S, H]: outputs that are computed again and not needed
-  Matrix gathered_;                   // [S, H]: states before each step, of a ragged batch
   Matrix computed_[kMaxStates];       // [S, H], or [B, H] without gradients: before zoneout
   Matrix kept_[kMaxStates];           // [B, H]: gradients that zoneout takes past the cell
   Matrix mask_;                       // [B, H]: of h before the product
@@ -379,6 +384,7 @@ class Recurrence {
   NormBuffers norm_;
   // h of two steps, the other states, and the gradients of all.
   SpacedRows own_hidden_[2], own_memory_[kMaxStates], own_gradient_[kMaxStates];
+  std::vector<const float*> previous_rows_;  // of a block of a ragged batch
   float* tn_scratch_ = nullptr;
   float* bias_sums_ = nullptr;
   float* cell_vector_sums_ = nullptr;   // [Hp]

@@ -22,19 +22,21 @@ void Recurrence::input_gradient(const Pass& pass, const ParamTable& params, cons
            MappedRows{rows, weights_.gate_map().data(), gates.cols}, accumulate, dx);
 }
 
-// The states before each step of the block, row by row as the gates.
-void Recurrence::gather_previous(const Pass& pass) {
-  const Geometry& geometry = *pass.geometry;
-  const size_t bytes = weights_.hidden() * sizeof(float);
-  parallel_for(threads_for(block_.rows * weights_.units(), pass.threads), block_.end - block_.begin,
-               1, [&](int64_t begin, int64_t end) {
-                 for (int64_t t = block_.begin + begin; t < block_.begin + end; ++t) {
-                   for (int64_t b = 0; b < geometry.active(t); ++b) {
-                     std::memcpy(gathered_.row(geometry.row(b, t) - block_.first_row),
-                                 state_before(geometry, 0, t, b), bytes);
-                   }
-                 }
-               });
+// Where the states before each step of the block lie, row by row as the gates.
+const float* const* Recurrence::previous_rows(const Geometry& geometry) {
+  const int64_t ld = padded(weights_.width(0));
+  const float** place = previous_rows_.data();
+  for (int64_t t = block_.begin; t < block_.end; ++t) {
+    const int64_t cut = continuing(geometry, t), end = geometry.active(t);
+    const auto put = [&](int64_t first, int64_t last) {
+      if (first >= last) return;
+      const float* row = state_before(geometry, 0, t, first);
+      for (int64_t b = first; b < last; ++b, row += ld) *place++ = row;
+    };
+    put(0, cut);
+    put(cut, end);
+  }
+  return previous_rows_.data();
 }
 
 // Of the recurrent weights: the rows of the block that have a state before them, and that state, or
@@ -50,8 +52,8 @@ TnProduct Recurrence::recurrent_product(const Pass& pass, const ParamTable& para
     return product;
   }
   if (!geometry.dense()) {
-    gather_previous(pass);
-    product.b = rows_of(gathered_, 0, block_.rows);
+    product.b.rows = block_.rows;
+    product.b_rows = previous_rows(geometry);
     return product;
   }
   // The states before the steps of a dense batch are the outputs, shifted by one step.

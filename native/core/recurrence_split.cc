@@ -20,6 +20,48 @@ constexpr int64_t kResidentFloats = 256 * 1024;
 // Weights that leave room in that cache for fewer rows, or for one thread to read them all alone.
 constexpr int64_t kSmallFloats = kResidentFloats / 4, kAloneFloats = kResidentFloats / 2;
 
+// Shares of a block's rows, sorted by length, with about as many steps each: rows one after the
+// other, the longest first, up to the least limit with which `shares` shares are enough.
+class RowShares {
+ public:
+  RowShares(const Geometry& geometry, const Segment& block, int shares)
+      : geometry_(geometry), block_(block) {
+    int64_t low = block.rows / shares, high = block.rows;
+    while (low < high) {
+      const int64_t middle = low + (high - low) / 2;
+      if (walk(middle, shares) == geometry.batch()) {
+        high = middle;
+      } else {
+        low = middle + 1;
+      }
+    }
+    limit_ = low;
+  }
+
+  // The first row of a share; the batch for the one after the last.
+  int64_t first(int share) const { return walk(limit_, share); }
+
+ private:
+  // Steps of a row within the block.
+  int64_t steps(int64_t row) const {
+    return std::clamp(geometry_.length(row), block_.begin, block_.end) - block_.begin;
+  }
+  // Rows in the first `shares` shares of at most `limit` steps each.
+  int64_t walk(int64_t limit, int shares) const {
+    int64_t row = 0;
+    for (int share = 0; share < shares; ++share) {
+      for (int64_t left = limit; row < geometry_.batch() && steps(row) <= left; ++row) {
+        left -= steps(row);
+      }
+    }
+    return row;
+  }
+
+  const Geometry& geometry_;
+  const Segment& block_;
+  int64_t limit_;
+};
+
 }  // namespace
 
 Recurrence::Split Recurrence::choose_split(const Pass& pass, bool projects) const {
@@ -83,17 +125,12 @@ Recurrence::Parts Recurrence::parts_of(const Pass& pass, const Split& split,
     return Parts{part(weights_.units()), part(weights_.hidden())};
   };
   if (!split.by_rows) return with_rows(0, geometry.batch());
-  // Rows are sorted by length: equal numbers of steps, not of rows.
-  const auto boundary = [&](int index) {
-    if (geometry.dense()) return geometry.batch() * index / member.size;
-    const int64_t share = block_.rows * index / member.size;
-    int64_t steps = 0, row = 0;
-    while (row < geometry.batch() && steps < share) {
-      steps += std::clamp(geometry.length(row++), block_.begin, block_.end) - block_.begin;
-    }
-    return index == member.size ? geometry.batch() : row;
-  };
-  return with_rows(boundary(member.index), boundary(member.index + 1));
+  if (geometry.dense() || member.size == 1) {
+    const Member::Range range = member.share(geometry.batch());
+    return with_rows(range.begin, range.end);
+  }
+  const RowShares shares(geometry, block_, member.size);
+  return with_rows(shares.first(member.index), shares.first(member.index + 1));
 }
 
 }  // namespace ostinato

@@ -39,7 +39,8 @@ struct TapePlace {
 };
 
 // body(block) for blocks that cover a call's rows and panels, whole tiles where possible. `gates`
-// are what a tile has of each unit. Rows are the inner loop, as in for_tiles.
+// are what a tile has of each unit. Rows are the inner loop, and panels in the call's order, as in
+// for_tiles.
 template <class Args, class Body>
 OSTINATO_INLINE void for_tape_blocks(const Args& args, int gates, int temps, float* scratch,
                                      const Body& body) {
@@ -51,7 +52,10 @@ OSTINATO_INLINE void for_tape_blocks(const Args& args, int gates, int temps, flo
   if (rows > args.rows) rows = args.rows;
   const int64_t chunks = (args.rows + rows - 1) / rows;
   const int64_t panels = most / rows / tile_columns * tile_columns;
-  for (int64_t panel = args.panel_begin; panel < args.panel_end; panel += panels) {
+  const int64_t groups = (args.panel_end - args.panel_begin + panels - 1) / panels;
+  for (int64_t group = 0; group < groups; ++group) {
+    const int64_t panel =
+        args.panel_begin + (args.descending ? groups - 1 - group : group) * panels;
     const int64_t left = args.panel_end - panel;
     for (int64_t chunk = 0; chunk < chunks; ++chunk) {
       const int64_t first = args.rows * chunk / chunks;
@@ -294,7 +298,7 @@ inline void tape_forward(const CellForwardArgs& args) noexcept {
     for (int first = 0; first < tape.gates; first += group) {
       const int count = tape.gates - first < group ? tape.gates - first : group;
       const auto products = [&]<int kCount>() {
-        for_tiles<kCount>(block.rows, block.panel, block.panel + block.panels,
+        for_tiles<kCount>(block.rows, block.panel, block.panel + block.panels, args.descending,
                           [&]<int R, int P>(int64_t row, int64_t panel) {
                             tape_product<kCount, R, P>(args, block, first, block.row + row, panel);
                           });
@@ -374,7 +378,7 @@ inline void tape_backward(const CellBackwardArgs& args) noexcept {
   alignas(64) float scratch[kTapeVectors * kV];
   TapePlace at[kTapePlaces];
   for_tape_blocks(args, 1, code.temps, scratch, [&](const TapeBlock& block) {
-    for_tiles<1>(block.rows, block.panel, block.panel + block.panels,
+    for_tiles<1>(block.rows, block.panel, block.panel + block.panels, args.descending,
                  [&]<int R, int P>(int64_t row, int64_t panel) {
                    tape_gradient<R, P>(args, block, block.row + row, panel);
                  });

@@ -24,11 +24,29 @@ inline constexpr int64_t kTnAhead = 24;
 // Tiles from which they fetch the next panel of B: fewer would do so in bursts.
 inline constexpr int64_t kTnFetchTiles = 16;
 
+// Rows of B from some row and column on.
+struct TnRows {
+  const float* first;  // where they lie at a distance of ld floats, …
+  int64_t ld;
+  const float* const* places;  // … or null, and where each begins, `column` floats before
+  int64_t column;
+
+  TnRows(const GemmTnProduct& product, int64_t row, int64_t column_begin)
+      : first(product.b_rows != nullptr ? nullptr : product.b + row * product.b_ld + column_begin),
+        ld(product.b_ld),
+        places(product.b_rows == nullptr ? nullptr : product.b_rows + row),
+        column(column_begin) {}
+  const float* row(int64_t k) const {
+    return places == nullptr ? first + k * ld : places[k] + column;
+  }
+};
+
 // Copies `depth` rows of NV vectors, padding included: what is in it meets lanes that nobody
 // stores. Rows often lie so far apart that they fall into few sets of the first-level cache.
 template <int NV>
-OSTINATO_INLINE void copy_panel(const float* src, int64_t ld, int64_t depth, float* dst) {
-  for (int64_t k = 0; k < depth; ++k, src += ld, dst += NV * kV) {
+OSTINATO_INLINE void copy_panel(const TnRows& rows, int64_t depth, float* dst) {
+  for (int64_t k = 0; k < depth; ++k, dst += NV * kV) {
+    const float* src = rows.row(k);
     for (int v = 0; v < NV; ++v) store(dst + v * kV, load(src + v * kV));
   }
 }
@@ -53,23 +71,25 @@ OSTINATO_INLINE void accumulate_tn(Vf (&sum)[R][NV], const float* a, int64_t a_l
   }
 }
 
-// Columns [m_begin, m_end) of `depth` rows of A against NV vectors of columns of B from column n
-// on.
+// Columns [m_begin, m_end) of `depth` rows of A from row k on against NV vectors of columns of B
+// from column n on.
 template <int NV>
-OSTINATO_INLINE void gemm_tn_panel(const GemmTnArgs& args, const GemmTnProduct& product,
-                                   const float* a, const float* b, int64_t depth, int64_t n,
-                                   bool accumulate) {
+OSTINATO_INLINE void gemm_tn_panel(const GemmTnArgs& args, const GemmTnProduct& product, int64_t k,
+                                   int64_t depth, int64_t n, bool accumulate) {
   const int64_t valid = product.n - n;
+  const float* a = args.a + k * args.a_ld;
   float* panel = args.scratch + kTnSums;
-  copy_panel<NV>(b + n, product.b_ld, depth, panel);
+  copy_panel<NV>(TnRows(product, k - product.k_begin, n), depth, panel);
   // The next panel, a few rows of B with each tile.
   const int64_t tiles = (args.m_end - args.m_begin + kTnRows - 1) / kTnRows;
   const bool fetches = tiles >= kTnFetchTiles && n + NV * kV < product.n_end;
   const int64_t fetched = fetches ? (depth + tiles - 1) / tiles : 0;
-  const float* next = b + n + NV * kV;
+  const TnRows next(product, k - product.k_begin, n + NV * kV);
+  int64_t next_row = 0;
   for (int64_t m = args.m_begin; m < args.m_end; m += kTnRows) {
-    for (int64_t k = 0; k < fetched; ++k, next += product.b_ld) {
-      for (int v = 0; v < NV; ++v) prefetch_l2(next + v * kV);
+    for (int64_t i = 0; i < fetched && next_row < depth; ++i, ++next_row) {
+      const float* row = next.row(next_row);
+      for (int v = 0; v < NV; ++v) prefetch_l2(row + v * kV);
     }
     call_with_rows<kTnRows>(
         args.m_end - m < kTnRows ? args.m_end - m : kTnRows, m, [&]<int R>(int64_t first) {
@@ -107,21 +127,19 @@ OSTINATO_INLINE void gemm_tn_block(const GemmTnArgs& args, const GemmTnProduct& 
   const bool first = k <= product.k_begin && (product.k_begin < k_end || k_end == args.k);
   if (begin >= end && !first) return;
   const bool accumulate = args.accumulate || !first;
-  const float* a = args.a + begin * args.a_ld;
-  const float* b = product.b + (begin - product.k_begin) * product.b_ld;
   const int64_t depth = begin < end ? end - begin : 0;
   const int64_t n_end = product.n_end < product.n ? product.n_end : product.n;
   for (int64_t n = product.n_begin; n < n_end;) {
     // Four vectors make 2 + 2: a panel of one leaves FMA latency open.
     const int64_t vectors = (n_end - n + kV - 1) / kV;
     if (vectors == 1) {
-      gemm_tn_panel<1>(args, product, a, b, depth, n, accumulate);
+      gemm_tn_panel<1>(args, product, begin, depth, n, accumulate);
       n += kV;
     } else if (vectors == 2 || vectors == 4) {
-      gemm_tn_panel<2>(args, product, a, b, depth, n, accumulate);
+      gemm_tn_panel<2>(args, product, begin, depth, n, accumulate);
       n += 2 * kV;
     } else {
-      gemm_tn_panel<3>(args, product, a, b, depth, n, accumulate);
+      gemm_tn_panel<3>(args, product, begin, depth, n, accumulate);
       n += 3 * kV;
     }
   }

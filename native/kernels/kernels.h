@@ -66,7 +66,8 @@ struct GemmArgs {
 struct GemmTnProduct {
   const float* b;
   int64_t b_ld;
-  int64_t k_begin, k_end;  // rows of A that this product sums over
+  const float* const* b_rows;  // not null: where each row of B lies, instead of b and b_ld
+  int64_t k_begin, k_end;      // rows of A that this product sums over
   float* c;
   int64_t c_ld;
   int64_t n;
@@ -139,6 +140,7 @@ struct CellForwardArgs {
   int64_t units;   // H
   int64_t hidden;  // floats of h: H, or where it is projected P
   int64_t panel_begin, panel_end;
+  bool descending;  // from the last panel to the first
   int phase;
   bool training;                // store the activated gates for the backward pass
   const float* weights;         // this phase's recurrent weights: [panel][H or P][its gates][V]
@@ -197,6 +199,7 @@ struct CellBackwardArgs {
   int64_t rows;
   int64_t units, hidden;  // as in CellForwardArgs
   int64_t panel_begin, panel_end;
+  bool descending;       // from the last panel to the first
   int phase;             // 0, then 1 for two-phase cells
   const float* weights;  // this phase's: [panel][G' * Hp][V], see recurrent_weights.h in the core
   // Or null, and the weights in place: all gates, [G * H, hidden], H and `hidden` multiples of

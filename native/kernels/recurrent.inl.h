@@ -9,36 +9,42 @@ namespace ostinato::OSTINATO_ISA {
 namespace {
 
 // Panels that a tile of several rows, or of one row, takes at once. A cell with few gates needs
-// several panels to fill the registers; a single row needs enough sums to hide FMA latency.
+// several panels to fill the registers; a single row needs enough sums to hide FMA latency: four
+// where a vector is a cache line, since lines of weights come no faster.
 constexpr int tile_panels(int gates) {
   const int columns = kVectorRegisters >= 32 ? 4 : 2;
   return gates < columns ? columns / gates : 1;
 }
-constexpr int single_row_panels(int gates) { return gates < 8 ? 8 / gates : 1; }
+constexpr int single_row_panels(int gates) { return gates >= (kV < 16 ? 8 : 4) ? 1 : 8 / gates; }
 
 // Calls body.template operator()<R, P>(row, panel) for tiles that cover rows x panels, `kGates`
 // vectors to a panel. Panels are the outer loop: a group's weights stay in the cache for all rows.
+// Groups come in the order of their panels, or in the opposite one.
 template <int kGates, class Body>
 OSTINATO_INLINE void for_tiles(int64_t rows, int64_t panel_begin, int64_t panel_end,
-                               const Body& body) {
+                               bool descending, const Body& body) {
   constexpr int kPanels = tile_panels(kGates);
   constexpr int kSinglePanels = single_row_panels(kGates);
   constexpr int kRows = kSums / (kPanels * kGates);
-  int64_t panel = panel_begin;
+  int64_t begin = panel_begin;
+  const auto for_groups = [&](int64_t width, const auto& call) {
+    const int64_t groups = (panel_end - begin) / width;
+    for (int64_t i = 0; i < groups; ++i) call(begin + (descending ? groups - 1 - i : i) * width);
+    begin += groups * width;
+  };
   if (rows == 1) {
-    for (; panel + kSinglePanels <= panel_end; panel += kSinglePanels) {
-      body.template operator()<1, kSinglePanels>(0, panel);
-    }
+    for_groups(kSinglePanels,
+               [&](int64_t panel) { body.template operator()<1, kSinglePanels>(0, panel); });
   }
-  for (; panel + kPanels <= panel_end; panel += kPanels) {
+  for_groups(kPanels, [&](int64_t panel) {
     for_row_tiles<kRows>(
         rows, [&]<int R>(int64_t row) { body.template operator()<R, kPanels>(row, panel); });
-  }
+  });
   if constexpr (kPanels > 1) {
-    for (; panel < panel_end; ++panel) {
+    for_groups(1, [&](int64_t panel) {
       for_row_tiles<kRows>(rows,
                            [&]<int R>(int64_t row) { body.template operator()<R, 1>(row, panel); });
-    }
+    });
   }
 }
 
@@ -159,7 +165,10 @@ OSTINATO_INLINE void forward_tile(const CellForwardArgs& args, int64_t row, int6
   const auto fetch = [&](int i) {
     const int64_t r = i / P, p = i % P;
     fetch_forward<Cell>(args, row + r, panel + p, turns ? r : row + R + r,
-                        panel + p + (turns ? P : 0));
+                        panel + p +
+                            (!turns            ? 0
+                             : args.descending ? -P
+                                               : P));
   };
   if constexpr (Cell::kInfo.elementwise) {
     for (int i = 0; i < R * P; ++i) fetch(i);
@@ -189,7 +198,7 @@ template <class Cell>
 void cell_forward(const CellForwardArgs& args) noexcept {
   const auto run = [&]<int kPhase>() {
     constexpr int kCount = Cell::kInfo.phase_gates[kPhase + 1] - Cell::kInfo.phase_gates[kPhase];
-    for_tiles<kCount>(args.rows, args.panel_begin, args.panel_end,
+    for_tiles<kCount>(args.rows, args.panel_begin, args.panel_end, args.descending,
                       [&]<int R, int P>(int64_t row, int64_t panel) {
                         forward_tile<Cell, kPhase, R, P>(args, row, panel);
                       });
@@ -323,7 +332,7 @@ OSTINATO_INLINE void backward_tile(const CellBackwardArgs& args, int64_t row, in
 template <class Cell>
 void cell_backward(const CellBackwardArgs& args) noexcept {
   const auto run = [&]<int kPhase>() {
-    for_tiles<1>(args.rows, args.panel_begin, args.panel_end,
+    for_tiles<1>(args.rows, args.panel_begin, args.panel_end, args.descending,
                  [&]<int R, int P>(int64_t row, int64_t panel) {
                    backward_tile<Cell, kPhase, R, P>(args, row, panel);
                  });

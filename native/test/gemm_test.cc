@@ -212,6 +212,29 @@ TEST_P(Gemm, MultipliesByTheTranspose) {
   }
 }
 
+TEST_P(Gemm, TakesRowsOfATransposedProductFromWhereTheyLie) {
+  constexpr int64_t kRows = 700, kCols = 40;  // more than a block of rows, two panels of columns
+  reference::RandomSource random(7);
+  const reference::Matrix a = random.matrix(kRows, 160), b = random.matrix(kRows, kCols);
+  const Rows a_rows(a), b_rows(b);
+  reference::Matrix mirrored = b;
+  for (int64_t k = 0; k < kRows; ++k) {
+    for (int64_t n = 0; n < kCols; ++n) mirrored(k, n) = b(kRows - 1 - k, n);
+  }
+  const Rows mirrored_rows(mirrored);
+  std::vector<const float*> places;
+  for (int64_t k = kRows; k-- > 0;) places.push_back(mirrored_rows.view.row(k));
+  AlignedBuffer scratch;
+  scratch.reserve(multiply_tn_scratch(kernels(), 2));
+  std::vector<float> c(160 * kCols), from_places(160 * kCols);
+  multiply_tn(kernels(), 2, a_rows.view, {{b_rows.view, c.data(), kCols}}, nullptr, false, nullptr,
+              scratch.data());
+  const Matrix shape{nullptr, kRows, kCols, 0};
+  multiply_tn(kernels(), 2, a_rows.view, {{shape, from_places.data(), kCols, 0, places.data()}},
+              nullptr, false, nullptr, scratch.data());
+  EXPECT_EQ(bits_of(c.data(), 160 * kCols), bits_of(from_places.data(), 160 * kCols));
+}
+
 TEST_P(Gemm, PutsRowsOfATransposedProductWhereTheMapSays) {
   reference::RandomSource random(6);
   const reference::Matrix a = random.matrix(8, 3), b = random.matrix(8, 2);
