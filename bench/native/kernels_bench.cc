@@ -63,7 +63,12 @@ void gemm_tn(State& state, const Kernels* kernels) {
   const int64_t m = state.range(0), n = state.range(1), k = state.range(2);
   AlignedBuffer a = numbers(k * padded(m)), b = numbers(k * padded(n)), c = numbers(m * padded(n));
   AlignedBuffer scratch = numbers(kernels->gemm_tn_scratch);
-  const ostinato::GemmTnProduct product{b.data(), padded(n), 0, k, c.data(), padded(n), n, 0, n};
+  ostinato::GemmTnProduct product{};
+  product.b = b.data();
+  product.b_ld = product.c_ld = padded(n);
+  product.k_end = k;
+  product.c = c.data();
+  product.n = product.n_end = n;
   ostinato::GemmTnArgs args{};
   args.m = args.m_end = m;
   args.k = k;
