@@ -54,6 +54,7 @@
       "native/core/recurrence_gradients.cc",
       "native/core/recurrence_norm.cc",
       "native/core/recurrence_own_rows.cc",
+      "native/core/recurrence_plan.cc",
       "native/core/recurrence_projection.cc",
       "native/core/recurrence_segments.cc",
       "native/core/recurrence_split.cc",

@@ -133,17 +133,17 @@ void multiply_tn(const Kernels& kernels, int threads, const Matrix& a,
     args.products = parts;
     for (const TnProduct& product : products) {
       const Member::Range cols = grid.col_member(part).share(product.b.cols, kernels.gemm_tn_width);
-      GemmTnProduct& part_of = parts[args.product_count++];
-      part_of.b = product.b.data;
-      part_of.b_ld = product.b.ld;
-      part_of.b_rows = product.b_rows;
-      part_of.k_begin = product.first;
-      part_of.k_end = product.first + product.b.rows;
-      part_of.c = product.c;
-      part_of.c_ld = product.c_ld;
-      part_of.n = product.b.cols;
-      part_of.n_begin = cols.begin;
-      part_of.n_end = cols.end;
+      GemmTnProduct& share = parts[args.product_count++];
+      share.b = product.b.data;
+      share.b_ld = product.b.ld;
+      share.b_rows = product.b_rows;
+      share.k_begin = product.first;
+      share.k_end = product.first + product.b.rows;
+      share.c = product.c;
+      share.c_ld = product.c_ld;
+      share.n = product.b.cols;
+      share.n_begin = cols.begin;
+      share.n_end = cols.end;
     }
     args.m = m;
     args.k = a.rows;

@@ -160,8 +160,7 @@ class Recurrence {
     }
   }
 
-  // Rows of a block of several steps; one step may have more.
-  int64_t most_block_rows() const;
+  int64_t most_block_rows() const;  // of several steps; one step may have more
   template <class Body>
   void for_blocks(const Pass& pass, bool backwards, const Body& body);
   template <class Body>

@@ -26,15 +26,12 @@ void Recurrence::input_gradient(const Pass& pass, const ParamTable& params, cons
 const float* const* Recurrence::previous_rows(const Geometry& geometry) {
   const int64_t ld = padded(weights_.width(0));
   const float** place = previous_rows_.data();
+  const Part all{0, geometry.batch(), 0, 0};
   for (int64_t t = block_.begin; t < block_.end; ++t) {
-    const int64_t cut = continuing(geometry, t), end = geometry.active(t);
-    const auto put = [&](int64_t first, int64_t last) {
-      if (first >= last) return;
+    for_pieces(geometry, t, all, [&](int64_t first, int64_t rows) {
       const float* row = state_before(geometry, 0, t, first);
-      for (int64_t b = first; b < last; ++b, row += ld) *place++ = row;
-    };
-    put(0, cut);
-    put(cut, end);
+      for (int64_t i = 0; i < rows; ++i, row += ld) *place++ = row;
+    });
   }
   return previous_rows_.data();
 }

@@ -162,13 +162,11 @@ OSTINATO_INLINE void forward_tile(const CellForwardArgs& args, int64_t row, int6
   const int64_t depth = kPhase == 0 ? args.hidden : args.units;
   const int64_t panel_floats = depth * kCount * kV;
   const bool turns = row + R >= args.rows;  // the next tile is one of the next panels
+  const int64_t ahead = args.descending ? -P : P;
   const auto fetch = [&](int i) {
     const int64_t r = i / P, p = i % P;
     fetch_forward<Cell>(args, row + r, panel + p, turns ? r : row + R + r,
-                        panel + p +
-                            (!turns            ? 0
-                             : args.descending ? -P
-                                               : P));
+                        panel + p + (turns ? ahead : 0));
   };
   if constexpr (Cell::kInfo.elementwise) {
     for (int i = 0; i < R * P; ++i) fetch(i);
